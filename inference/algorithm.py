@@ -1,0 +1,36 @@
+"""The contract of a strategy: three functions and how often to call them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Algorithm(NamedTuple):
+    """A strategy bound to a program, ready for the driver in `run`.
+
+    Attributes
+    ----------
+    init : ``(key, x, y) -> State``
+    step : ``(key, State, x, y) -> (State, info)``, `info` a dict of scalars such as the loss.
+    draw : ``(key, State, x, y) -> (sites, stats)``, one posterior draw in the constrained space, and scalars about it.
+    warmup : steps before the first draw.
+    thin : steps before each further draw; 0 if every draw comes from the state that the warmup left (a fitted guide).
+    draws, chains : how many.
+    independent_chains, approximation : see `Fit`.
+    ready : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
+    method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
+
+    In JAX, `key` is a key and the three functions are pure and traceable.  In torch, `key` is an integer that has
+    just seeded torch, so that each call depends on (seed, chain, step) alone.
+    """
+
+    init: Callable
+    step: Callable
+    draw: Callable
+    warmup: int
+    thin: int
+    draws: int
+    chains: int
+    independent_chains: bool = True
+    approximation: bool = False
+    ready: Callable | None = None
+    method: str = "vectorised"

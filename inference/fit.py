@@ -1,0 +1,39 @@
+"""What a finished inference gives: plain NumPy, the same for every strategy and language."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Draws and what is known of how they came about.
+
+    Attributes
+    ----------
+    strategy : ``"svi"``, ``"nuts"``, ``"sgld"``.
+    settings : the strategy's config as a dict.
+    ppl : ``"numpyro"`` or ``"pyro"``.
+    draws : site -> (chain, draw, *site shape), in the constrained space; weights that are deterministic are included.
+    stats : name -> (chain, draw): diverging, energy, lp, ... of the sampler; log_p and log_q of a guide.
+    history : name -> (chain, record): the loss along the way, and its step.
+    seconds : compile, adapt, sample.
+    independent_chains : the draws are chains, so that R-hat and ESS mean something (False for a guide).
+    approximation : the draws come from a density that is known (log_q), so that Pareto k-hat means something.
+    finished : False if the run was interrupted or stopped early; `why` says what happened.
+    """
+
+    strategy: str
+    settings: dict[str, Any]
+    ppl: str
+    draws: Arrays
+    stats: Arrays = field(default_factory=dict)
+    history: Arrays = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    independent_chains: bool = True
+    approximation: bool = False
+    finished: bool = True
+    why: str = ""

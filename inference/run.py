@@ -1,0 +1,126 @@
+"""The driver: one loop for every strategy, in either language.
+
+A run is a warmup and then draws, both done in blocks of records.  A record is `thin` steps and what is known after
+them: a draw, its stats, the mean of the steps' info.  An engine runs blocks (`engine` compiles them for JAX, `pyro.engine`
+loops in torch); this file decides how many, tells the progress bar, checks for NaN and saves.  The random key of a step
+is a function of (seed, chain, step), so a run that was interrupted and resumed equals one that was not.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..models.ppl import ppl
+from .algorithm import Algorithm
+from .checkpoint import Checkpoint
+from .fit import Arrays, Fit
+from .log import Log
+from .progress import Progress, progress_bar
+
+HISTORY = 100  # records of the warmup, where it is that long
+PATIENCE = 0.5  # seconds between two updates of the progress bar, about
+NEVER = np.iinfo(np.int32).max
+
+
+def fit(
+    model: Callable,
+    config: Any,
+    x: Any,
+    y: Any,
+    *,
+    seed: int = 0,
+    progress: bool | Progress = True,
+    checkpoint: str | Path | None = None,
+) -> Fit:
+    """Run a strategy on a program.
+
+    Parameters
+    ----------
+    model : a program ``model(x, y)``; it must take ``batch_size=`` too if the config asks for minibatches.
+    config : settings of a strategy: `SVI`, `NUTS` or `SGLD`.
+    x, y : the data, (rows, features) and (rows,); JAX arrays run in NumPyro, torch tensors in Pyro.
+    seed : the run is a function of it.
+    progress : show a bar; or a function ``(done, total, message)`` that is told instead.
+    checkpoint : a file that holds the state as the run goes (JAX only); if it exists the run goes on from there, and
+        gives what an uninterrupted run would have given.
+
+    Raises ValueError if the strategy does not apply to the program or the data are bad, and FloatingPointError if the
+    run diverges.
+    """
+    language = ppl(x, y).name
+    name = type(config).__name__.lower()
+    _check_data(name, config, x, y)
+    package = ".pyro." if language == "pyro" else "."
+    strategy, target, engines = (import_module(package + part, __package__) for part in (name, "target", "engine"))
+    algorithm = strategy.algorithm(config, model, target.sites(model, x, y))
+    saved = Checkpoint(checkpoint, language, config, seed, x, y) if checkpoint else None
+    engine = engines.Engine(algorithm, seed, x, y)
+    with progress_bar(name, progress) as tell:
+        records = _loop(algorithm, engine, name, tell, saved)
+    return Fit(
+        strategy=name,
+        settings=asdict(config),
+        ppl=language,
+        independent_chains=algorithm.independent_chains,
+        approximation=algorithm.approximation,
+        **records,
+    )
+
+
+def _check_data(name: str, config: Any, x: Any, y: Any) -> None:
+    if x.shape[0] == 0:
+        raise ValueError("the data have no rows")
+    for what, array in (("x", x), ("y", y)):
+        if not np.isfinite(np.asarray(array)).all():
+            raise ValueError(f"{what} holds NaN or infinite values; clean or impute them first")
+    size = getattr(config, "batch_size", None)
+    if size is not None and size > x.shape[0]:
+        raise ValueError(f"{name}: batch_size {size} is more than the {x.shape[0]} rows")
+
+
+def _loop(algorithm: Algorithm, engine: Any, what: str, tell: Progress, saved: Checkpoint | None) -> dict[str, Any]:
+    """Warmup, `ready`, draws, in blocks that take about PATIENCE seconds each; returns the rest of a `Fit`."""
+    warm_thin = max(algorithm.warmup // HISTORY, 1)
+    plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
+    total = sum(records for records, _ in plan.values())
+    seconds = {"warmup": 0.0, "draws": 0.0}
+    log = Log()
+    if saved is not None and saved.path.exists():
+        engine.state, log = saved.load(engine.state)
+    try:
+        for phase, (records, thin) in plan.items():
+            last, count = (algorithm.warmup if phase == "warmup" else NEVER), 1
+            while (done := log.done[phase]) < records:
+                at = time.perf_counter()
+                if phase == "draws" and done == 0:
+                    engine.ready(log.step)
+                count = min(count, records - done, engine.records)
+                block = engine.block(log.step, done, count, thin, last)
+                took = time.perf_counter() - at
+                _check_finite(what, log.step, block)
+                log.add(phase, block, count, min(log.step + count * thin, last))
+                seconds[phase] += took
+                tell(sum(log.done.values()), total, log.message(phase))
+                count = max(1, int(count * np.clip(PATIENCE / max(took, 1e-9), 0.25, 4.0)))
+                if saved is not None:
+                    saved.save(engine.state, log)
+    finally:
+        if saved is not None and log.step:
+            saved.save(engine.state, log, now=True)
+    seconds = {"compile": engine.compile_seconds, "adapt": seconds["warmup"], "sample": seconds["draws"]}
+    return {"draws": log.joined("sites"), "stats": log.joined("stats"), "history": log.joined("info"), "seconds": seconds}
+
+
+def _check_finite(what: str, step: int, block: dict[str, Arrays]) -> None:
+    """Raise FloatingPointError if anything in a block is NaN, or a draw is infinite."""
+    bad = [k for k, v in block["info"].items() if np.isnan(v).any()]
+    bad += [k for k, v in block["sites"].items() if not np.isfinite(v).all()]
+    if bad:
+        raise FloatingPointError(
+            f"{what} stopped soon after step {step}: {bad[0]} is no longer finite; a smaller lr or step_size may help"
+        )

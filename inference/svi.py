@@ -1,0 +1,197 @@
+"""Stochastic variational inference with a guide by name.
+
+The guides are NumPyro's autoguides, and one of the zoo's own: ``dropout`` is q(lambda, W) = p(lambda) delta(W), so that
+its ELBO is the Monte-Carlo dropout objective E_p(lambda)[log p(y given lambda W)] + log p(W) (Nalisnick, Anandkumar &
+Smyth 2015, eq 3), with one lambda per step and minibatch, not one per example.  ``laplace`` fits a mode and takes the
+Hessian of the full-data log joint there, in unconstrained space.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import optax
+from jax.flatten_util import ravel_pytree
+from numpyro import handlers
+from numpyro.infer import SVI as NumPyroSVI
+from numpyro.infer import Trace_ELBO, autoguide, init_to_uniform
+from numpyro.infer.svi import SVIState
+from numpyro.infer.util import log_density, unconstrain_fn
+
+from ..models.names import unknown
+from .algorithm import Algorithm
+from .target import Sites, constrain, draw_rows, kept, on_rows, potential, refuse_discrete
+
+GUIDES = {
+    "map": autoguide.AutoDelta,
+    "dropout": None,
+    "mean_field": autoguide.AutoNormal,
+    "low_rank": autoguide.AutoLowRankMultivariateNormal,
+    "full_rank": autoguide.AutoMultivariateNormal,
+    "laplace": autoguide.AutoLaplaceApproximation,
+    "flow": autoguide.AutoIAFNormal,
+}
+POINTS = ("map", "dropout")  # guides without a density
+
+
+@dataclass(frozen=True)
+class SVI:
+    """Settings of `svi`.
+
+    guide : ``map``, ``dropout``, ``mean_field``, ``low_rank``, ``full_rank``, ``laplace`` or ``flow``.
+    steps : gradient steps.
+    lr : Adam's learning rate; constant for the first half, then linear to zero.
+    batch_size : rows per step, drawn with replacement; None for all.
+    particles : draws of the guide per gradient.
+    draws : posterior draws taken from the fitted guide, per chain.
+    chains : independent restarts.
+    """
+
+    guide: str = "mean_field"
+    steps: int = 10_000
+    lr: float = 0.01
+    batch_size: int | None = None
+    particles: int = 1
+    draws: int = 1000
+    chains: int = 1
+
+    def __post_init__(self) -> None:
+        if self.guide not in GUIDES:
+            raise unknown("guide", self.guide, GUIDES)
+        for name in ("steps", "lr", "particles", "draws", "chains"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"svi: {name} must be positive, got {getattr(self, name)}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"svi: batch_size must be positive, got {self.batch_size}")
+
+
+class State(NamedTuple):
+    """The optimiser's state; for `laplace` also the mode and the Cholesky factor of the covariance."""
+
+    svi: SVIState
+    mode: Any = ()
+    tril: Any = ()
+
+
+@lru_cache(maxsize=32)
+def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
+    """Bind `svi` to a NumPyro program ``model(x, y)`` (with ``batch_size=`` if the config has one)."""
+    _refuse(config.guide, found)
+    program = on_rows(model)
+    auto = None if config.guide == "dropout" else GUIDES[config.guide](program, init_loc_fn=init_to_uniform(radius=0.1))
+    guide = _dropout(model) if auto is None else _on_rows(auto)
+    half = config.steps // 2
+    rate = optax.linear_schedule(config.lr, 0.0, max(config.steps - half, 1), half)
+    svi = NumPyroSVI(program, guide, optax.adam(rate), Trace_ELBO(num_particles=config.particles))
+    laplace = config.guide == "laplace"
+
+    def init(key: Any, x: Any, y: Any) -> State:
+        state = svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))
+        if not laplace:
+            return State(state)
+        size = svi.get_params(state)["auto_loc"].shape[0]
+        return State(state, jnp.zeros(size), jnp.zeros((size, size)))
+
+    def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
+        rows = draw_rows(key, x.shape[0], config.batch_size)
+        new, loss = svi.update(state.svi._replace(rng_key=key), x, y, rows)
+        return state._replace(svi=new), {"loss": loss}
+
+    def ready(key: Any, state: State, x: Any, y: Any) -> State:
+        z = _mode(model, auto, svi.get_params(state.svi), x, y)
+        flat, unravel = ravel_pytree(z)
+        hessian = jax.hessian(lambda v: potential(model, unravel(v), x, y))(flat)
+        tril = jax.scipy.linalg.solve_triangular(
+            jnp.linalg.cholesky(hessian[::-1, ::-1])[::-1, ::-1].T, jnp.eye(flat.shape[0]), lower=True
+        )
+        return state._replace(mode=flat, tril=tril)
+
+    def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        params = svi.get_params(state.svi)
+        if laplace:
+            law = dist.MultivariateNormal(state.mode, scale_tril=state.tril, validate_args=False)
+            _, unravel = ravel_pytree(_mode(model, auto, params, x, y))
+            flat = law.sample(key)
+            z = unravel(flat)
+            return constrain(model, z, x, y), {"log_p": -potential(model, z, x, y), "log_q": law.log_prob(flat)}
+        rows = draw_rows(key, x.shape[0], config.batch_size)
+        frozen = handlers.substitute(handlers.seed(guide, key), data=params)
+        trace = handlers.trace(frozen).get_trace(x, y, rows)
+        latent = {name: trace[name]["value"] for name in found.latent}
+        stats = {}
+        if config.guide not in POINTS:  # both densities in the constrained space
+            log_q = sum(jnp.sum(s["fn"].log_prob(s["value"])) for s in trace.values() if s["type"] == "sample")
+            stats = {"log_p": log_density(model, (x, y), {}, latent)[0], "log_q": log_q}
+        return _with_weights(model, latent, x, y), stats
+
+    return Algorithm(
+        init,
+        step,
+        draw,
+        warmup=config.steps,
+        thin=0,
+        draws=config.draws,
+        chains=config.chains,
+        independent_chains=False,
+        approximation=config.guide not in POINTS,
+        ready=ready if laplace else None,
+    )
+
+
+def _refuse(guide: str, found: Sites) -> None:
+    if guide != "dropout":
+        refuse_discrete(f"svi with guide {guide}", found)
+    elif not any(name.endswith(".base") for name in found.latent):
+        raise ValueError("svi with guide dropout needs the weight apart from its noise; use the expanded form")
+
+
+def _on_rows(auto: Callable) -> Callable:
+    """An autoguide called with the model's arguments, its data plate given the same rows."""
+
+    def guide(x: Any, y: Any, rows: Any = None) -> Any:
+        if rows is None:
+            return auto(x, y, None)
+        with handlers.substitute(data={"data": rows}):
+            return auto(x, y, rows)
+
+    return guide
+
+
+def is_noise(name: str) -> bool:
+    """Whether a site belongs to a noise: structures call noises ``{layer}.scale...``."""
+    return ".scale" in name
+
+
+def _dropout(model: Callable) -> Callable:
+    """q(lambda, W) = p(lambda) delta(W): noise sites from their prior, all others points."""
+    program = on_rows(model)
+
+    def without_noise(x: Any, y: Any, rows: Any = None) -> Any:
+        seeded = handlers.seed(program, jax.random.PRNGKey(0))
+        return handlers.block(seeded, hide_fn=lambda s: s["type"] == "sample" and is_noise(s["name"]))(x, y, rows)
+
+    points = _on_rows(autoguide.AutoDelta(without_noise, init_loc_fn=init_to_uniform(radius=0.1)))
+
+    def guide(x: Any, y: Any, rows: Any = None) -> Any:
+        values = points(x, y, rows)
+        with handlers.block(hide_fn=lambda s: not is_noise(s["name"])), handlers.substitute(data=values):
+            program(x, y, rows)
+
+    return guide
+
+
+def _mode(model: Callable, auto: Any, params: dict, x: Any, y: Any) -> dict:
+    """The fitted mode of `laplace`, in unconstrained space."""
+    return unconstrain_fn(model, (x, y), {}, auto.median(params))
+
+
+def _with_weights(model: Callable, latent: dict, x: Any, y: Any) -> dict:
+    """The latent sites and what the program makes of them (expanded weights)."""
+    run = handlers.substitute(handlers.seed(model, jax.random.PRNGKey(0)), data=latent)
+    trace = handlers.trace(run).get_trace(x, y)
+    made = {k: s["value"] for k, s in trace.items() if s["type"] == "deterministic"}
+    return kept({**latent, **made})

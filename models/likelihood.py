@@ -1,0 +1,77 @@
+"""Likelihoods: from a network and a prior to a model ``(x, y=None, batch_size=None) -> f``.
+
+The likelihood owns the data plate.  With `batch_size` the plate draws that many rows, the network sees only those, and
+the log likelihood is scaled by rows / batch_size, so that its expectation is that of the full data.  A model is an
+ordinary NumPyro or Pyro model: hand it to their ``MCMC``, ``SVI``, ``Predictive`` and handlers as it is.
+
+Sites: those of the network, ``f`` (deterministic), the observed ``y``, and ``precision`` where it is learned.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from .network import Network
+from .ppl import PPL, ppl
+from .weight import Prior
+
+Model = Callable[..., Any]
+
+
+@cache
+def gaussian(network: Network, prior: Prior, precision: tuple[float, float] | float = (6.0, 6.0)) -> Model:
+    """Regression: y ~ N(f(x), 1 / precision), `x` (rows, features) and `y` (rows,), both floating point.
+
+    ``precision`` is a pair (a, b) for a Gamma(a, rate b) prior, by default the Gamma(6, 6) of Hernandez-Lobato &
+    Adams (2015), or one positive number for a known precision.  The precision is that of y as given (standardised).
+    """
+    learned = isinstance(precision, tuple)
+    if not all(v > 0 for v in (precision if learned else (precision,))):  # type: ignore[union-attr]
+        raise ValueError(f"precision must be positive, got {precision}")
+
+    def outcome(p: PPL) -> Any:
+        tau = p.sample("precision", p.dist.Gamma(*precision)) if isinstance(precision, tuple) else precision
+        return lambda rows: p.dist.Normal(rows, tau**-0.5)
+
+    return _model(network, prior, 1, outcome)
+
+
+@cache
+def bernoulli(network: Network, prior: Prior) -> Model:
+    """Binary classification: y ~ Bernoulli(sigmoid(f(x))), `y` (rows,) of 0 and 1; `f` are logits (rows,)."""
+    return _model(network, prior, 1, lambda p: lambda rows: p.dist.Bernoulli(logits=rows))
+
+
+@cache
+def categorical(network: Network, prior: Prior, classes: int) -> Model:
+    """Classification: y ~ Categorical(softmax(f(x))), `y` (rows,) integers below `classes`; `f` (rows, classes)."""
+    if classes < 2:
+        raise ValueError(f"a categorical likelihood needs at least 2 classes, got {classes}")
+    return _model(network, prior, classes, lambda p: lambda rows: p.dist.Categorical(logits=rows))
+
+
+def _model(network: Network, prior: Prior, out: int, outcome: Callable) -> Model:
+    def model(x: Any, y: Any = None, batch_size: int | None = None) -> Any:
+        p = ppl(x) if y is None else ppl(x, y)
+        _check_rows(x, y, batch_size)
+        data = p.plate("data", x.shape[0], subsample_size=batch_size, dim=-1)
+        with data:
+            x_rows = p.subsample(x, event_dim=1)
+            y_rows = y if y is None else p.subsample(y, event_dim=0)
+        f = network(p, x_rows, prior, out)
+        f = p.deterministic("f", f[..., 0] if out == 1 else f)
+        law = outcome(p)
+        with data:
+            p.sample("y", law(f), obs=y_rows)
+        return f
+
+    return model
+
+
+def _check_rows(x: Any, y: Any, batch_size: int | None) -> None:
+    if x.ndim != 2:
+        raise ValueError(f"x must have shape (rows, features), got {tuple(x.shape)}")
+    if y is not None and tuple(y.shape) != (x.shape[0],):
+        raise ValueError(f"y must have shape ({x.shape[0]},) to go with x, got {tuple(y.shape)}")
+    if batch_size is not None and not 0 < batch_size <= x.shape[0]:
+        raise ValueError(f"batch_size must lie between 1 and the {x.shape[0]} rows, got {batch_size}")

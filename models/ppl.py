@@ -1,0 +1,155 @@
+"""The array chooses the language: the only file of ``models`` that imports Pyro or NumPyro.
+
+A program asks ``p = ppl(x)`` and speaks only the words of :class:`PPL`.  A `jax.Array` (a tracer included) answers
+with NumPyro, a `torch.Tensor` with Pyro.  There is no global backend and no environment variable.
+
+>>> import jax.numpy as jnp
+>>> ppl(jnp.ones(3)).name
+'numpyro'
+>>> import numpy as np
+>>> ppl(np.ones(3))
+Traceback (most recent call last):
+    ...
+TypeError: ppl() got a NumPy array; pass jax.numpy.asarray(x) for NumPyro or torch.as_tensor(x) for Pyro
+"""
+
+import sys
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+
+PYRO_MISSING = "Pyro is not installed; install it with: pip install 'noisezoo[pyro]'"
+
+
+class PPL(Protocol):
+    """The words that a program may speak, with the meaning they have in Pyro and NumPyro alike."""
+
+    @property
+    def name(self) -> str:
+        """``"numpyro"`` or ``"pyro"``."""
+        ...
+
+    @property
+    def dist(self) -> Any:
+        """The distributions module: same class names and keywords in both languages."""
+        ...
+
+    @property
+    def xp(self) -> Any:
+        """The array namespace of the Python array API standard."""
+        ...
+
+    def sample(self, name: str, fn: Any, /, *, obs: Any = None, infer: dict | None = None) -> Any:
+        """A random site; returns its value."""
+        ...
+
+    def plate(self, name: str, size: int, /, *, subsample_size: int | None = None, dim: int | None = None) -> Any:
+        """A context of conditionally independent rows, with minibatch scaling."""
+        ...
+
+    def subsample(self, data: Any, /, *, event_dim: int) -> Any:
+        """The rows of `data` that the enclosing plate chose."""
+        ...
+
+    def param(self, name: str, init: Any, /, *, constraint: Any = None) -> Any:
+        """A learnable value."""
+        ...
+
+    def deterministic(self, name: str, value: Any, /) -> Any:
+        """Record a value under a name."""
+        ...
+
+    def factor(self, name: str, log_factor: Any, /) -> None:
+        """Add a term to the log joint."""
+        ...
+
+
+class _Language(NamedTuple):
+    name: str
+    dist: Any
+    xp: Any
+    sample: Any
+    plate: Any
+    subsample: Any
+    param: Any
+    deterministic: Any
+    factor: Any
+
+
+@cache
+def language(name: str) -> PPL:
+    """The language called `name`, ``"numpyro"`` or ``"pyro"``; raises ImportError with the fix if it is not there."""
+    if name == "numpyro":
+        import jax.numpy as xp
+        import numpyro as module
+        import numpyro.distributions as dist
+    elif name == "pyro":
+        try:
+            import array_api_compat.torch as xp
+            import pyro as module
+            import pyro.distributions as dist
+        except ImportError as error:
+            raise ImportError(PYRO_MISSING) from error
+    else:
+        raise ValueError(f"unknown language {name!r}; choose 'numpyro' or 'pyro'")
+    words = {word: getattr(module, word) for word in _Language._fields if hasattr(module, word)}
+    return _Language(**{**words, "name": name, "dist": dist, "xp": xp})
+
+
+def ppl(*arrays: Any) -> PPL:
+    """The language of these arrays, all of one kind: NumPyro for JAX (tracers included), Pyro for torch.
+
+    Raises TypeError for NumPy arrays, for a mixture and for anything else, naming the conversion to make.
+    """
+    kinds = {_kind(a) for a in arrays}
+    if len(kinds) != 1:
+        found = " and ".join(sorted(kinds)) or "no arrays"
+        raise TypeError(f"ppl() got {found}; pass arrays of one kind: all JAX (NumPyro) or all torch (Pyro)")
+    return language(kinds.pop())
+
+
+def _kind(a: Any) -> str:
+    """``"numpyro"`` or ``"pyro"``, without importing a library that the caller has not imported."""
+    jax, torch = sys.modules.get("jax"), sys.modules.get("torch")
+    if jax is not None and isinstance(a, jax.Array):
+        return "numpyro"
+    if torch is not None and isinstance(a, torch.Tensor):
+        return "pyro"
+    what = "a NumPy array" if type(a).__module__ == "numpy" else f"a {type(a).__name__}"
+    raise TypeError(f"ppl() got {what}; pass jax.numpy.asarray(x) for NumPyro or torch.as_tensor(x) for Pyro")
+
+
+def simulate(program: Any, seed: int, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """One run of `program` from its prior: the value of every sample and deterministic site, by name.
+
+    The language is that of ``args[0]``.  In Pyro the global random state is left as it was.
+    """
+    sites = trace(program, seed, *args, **kwargs)
+    return {k: s["value"] for k, s in sites.items() if s["type"] in ("sample", "deterministic")}
+
+
+def trace(program: Any, seed: int, *args: Any, values: dict[str, Any] | None = None, **kwargs: Any) -> dict[str, Any]:
+    """The sites of one run of `program` as its language records them, with `values` put in place of what it draws."""
+    if ppl(args[0]).name == "numpyro":
+        import jax
+        from numpyro import handlers
+
+        run = handlers.seed(handlers.substitute(program, data=values or {}), jax.random.key(seed))
+        return dict(handlers.trace(run).get_trace(*args, **kwargs))
+    import torch
+    from pyro import poutine
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        run = poutine.condition(program, data=values or {})
+        return dict(poutine.trace(run).get_trace(*args, **kwargs).nodes)
+
+
+def log_joint(program: Any, values: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """log p(values, data): the log joint density of `program` at `values` (constrained space), a scalar array."""
+    if ppl(args[0]).name == "numpyro":
+        from numpyro.infer.util import log_density
+
+        return log_density(program, args, kwargs, values)[0]
+    from pyro import poutine
+
+    return poutine.trace(poutine.condition(program, data=values)).get_trace(*args, **kwargs).log_prob_sum()

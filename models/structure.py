@@ -1,0 +1,39 @@
+"""Who shares a scale: a structure lays the scales of a noise over a weight matrix.
+
+A structure is a function ``(p, name, noise, shape) -> scale`` that broadcasts against a weight of `shape`
+``(unit_in, unit_out)``.  It asks the noise for as many scales as it needs and never gathers, it broadcasts.
+
+Sources: rows (ARD) and layers (ADD) and their product are Nalisnick, Hernandez-Lobato & Smyth (2019); one scale per
+weight (DropConnect's structure) is the unstructured baseline of the same paper.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from .ppl import PPL
+
+Shape = tuple[int, int]
+Structure = Callable[[PPL, str, Callable, Shape], Any]
+
+
+def iid(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
+    """One scale per weight; shape ``(unit_in, unit_out)``."""
+    return noise(p, name, shape)
+
+
+def ard(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
+    """Automatic relevance determination: one scale per input unit, shared by its row; shape ``(unit_in, 1)``."""
+    return noise(p, name, shape[:1])[:, None]
+
+
+def add(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
+    """Automatic depth determination: one scale for the whole layer; shape ``()``."""
+    return noise(p, name, ())
+
+
+def ard_add(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
+    """The product of a scale per input unit and a scale per layer; shape ``(unit_in, 1)``."""
+    return ard(p, f"{name}.unit", noise, shape) * add(p, f"{name}.layer", noise, shape)
+
+
+STRUCTURES: dict[str, Structure] = {"iid": iid, "ard": ard, "add": add, "ard_add": ard_add}

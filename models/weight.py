@@ -1,0 +1,105 @@
+"""From scale to weight: the same prior in three parametrisations.
+
+With lambda from a structure and sigma0 the width of the underlying Gaussian (Nalisnick, Anandkumar & Smyth 2015, eqs 6
+and 7, Fig. 1):
+
+- ``hierarchical`` (centred): w ~ N(0, lambda^2 sigma0^2);
+- ``expanded`` (non-centred): z ~ N(0, sigma0^2), w = lambda z;
+- ``marginal``: w from p(w) = int N(w; 0, lambda^2 sigma0^2) p(lambda) dlambda, lambda integrated out.
+
+All three give a weight the same law.  They differ in what is sampled, hence in how well an inference works.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from .names import unknown
+from .noise import Noise, as_noise
+from .ppl import PPL
+from .structure import STRUCTURES, Structure, add, ard, iid
+
+FORMS = ("hierarchical", "expanded", "marginal")
+Prior = Callable[[PPL, str, tuple[int, int]], Any]
+
+
+@cache
+def prior(
+    noise: Noise | Callable,
+    structure: Structure | str = ard,
+    form: str = "hierarchical",
+    sigma0: float | None = None,
+) -> Prior:
+    """The prior ``(p, name, shape) -> weight`` of a weight matrix under a noise.
+
+    Parameters
+    ----------
+    noise : a Noise, or any function ``(p, name, shape) -> scales``.
+    structure : who shares a scale: a function, or ``"iid"``, ``"ard"``, ``"add"``, ``"ard_add"``.
+    form : ``"hierarchical"``, ``"expanded"`` or ``"marginal"`` (see the module).
+    sigma0 : standard deviation of the weight at lambda = 1; by default 1 / sqrt(unit_in).
+
+    The returned function samples the sites ``{name}.scale`` and ``{name}.weight`` (``{name}.base`` in expanded form,
+    where the weight is a deterministic site; no scale in marginal form).  The same arguments give the same function.
+
+    Raises ValueError where the combination does not exist: a discrete noise has no density in hierarchical form, and
+    few noises have a marginal that both languages can sample.
+    """
+    noise = as_noise(noise)
+    if isinstance(structure, str):
+        if structure not in STRUCTURES:
+            raise unknown("structure", structure, STRUCTURES)
+        structure = STRUCTURES[structure]
+    if form not in FORMS:
+        raise unknown("form", form, FORMS)
+    if sigma0 is not None and not sigma0 > 0:
+        raise ValueError(f"sigma0 must be positive, got {sigma0}")
+    if form == "hierarchical" and noise.discrete:
+        raise ValueError(f"{noise.name} has scales of exactly zero, where N(0, 0) has no density; use form='expanded'")
+    if form == "marginal":
+        return _marginal(noise, structure, sigma0)
+
+    def weight(p: PPL, name: str, shape: tuple[int, int]) -> Any:
+        s0 = _width(sigma0, shape)
+        scale = structure(p, f"{name}.scale", noise, shape)
+        if form == "expanded":
+            base = p.sample(f"{name}.base", p.dist.Normal(0.0, s0).expand(shape).to_event(2))
+            return p.deterministic(f"{name}.weight", scale * base)
+        sd = s0 * (p.xp.abs(scale) if noise.signed else scale)
+        return p.sample(f"{name}.weight", p.dist.Normal(0.0, sd).expand(shape).to_event(2))
+
+    return weight
+
+
+def _width(sigma0: float | None, shape: tuple[int, int]) -> float:
+    return 1.0 / math.sqrt(shape[0]) if sigma0 is None else sigma0
+
+
+def _marginal(noise: Noise, structure: Structure, sigma0: float | None) -> Prior:
+    """Lambda integrated out: per weight under iid, per row under ard, over the whole matrix under add."""
+    one, row = noise.weight, noise.row_weight
+    if structure is iid and one is not None:
+
+        def weight(p: PPL, name: str, shape: tuple[int, int]) -> Any:
+            law = one(p.dist, _width(sigma0, shape))
+            return p.sample(f"{name}.weight", law.expand(shape).to_event(2))
+
+    elif structure is ard and row is not None:
+
+        def weight(p: PPL, name: str, shape: tuple[int, int]) -> Any:
+            law = row(p.dist, p.xp, _width(sigma0, shape), shape[1])
+            return p.sample(f"{name}.weight", law.expand((shape[0],)).to_event(1))
+
+    elif structure is add and row is not None:
+
+        def weight(p: PPL, name: str, shape: tuple[int, int]) -> Any:
+            flat = p.sample(f"{name}.row", row(p.dist, p.xp, _width(sigma0, shape), shape[0] * shape[1]))
+            return p.deterministic(f"{name}.weight", flat.reshape(shape))
+
+    else:
+        raise ValueError(
+            f"{noise.name} with structure {structure.__name__} has no marginal that both languages can sample; "
+            "use form='hierarchical' or form='expanded'"
+        )
+    return weight
