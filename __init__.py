@@ -1,0 +1,29 @@
+"""Every multiplicative noise is a prior: write it once as a program, run it under SVI, NUTS or SGLD, in NumPyro or Pyro.
+
+The names below are handed on from where they live, and only when asked for: importing the package imports neither JAX
+nor torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .data import load
+    from .inference.compare import compare
+    from .inference.run import fit
+    from .models.ppl import ppl
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "compare", "fit", "load", "ppl"]
+
+_HOME = {"compare": ".inference.compare", "fit": ".inference.run", "load": ".data", "ppl": ".models.ppl"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -33,13 +33,14 @@ class Engine:
         self._algorithm, self._data = algorithm, (x, y)
         keys = jax.random.split(jax.random.PRNGKey(seed), algorithm.chains)
         self._vectorised = algorithm.method == "vectorised" and algorithm.chains > 1
-        states = [_as_arrays(algorithm.init(key, x, y)) for key in keys]
+        init, _, draw = _jitted(algorithm)
+        states = [_as_arrays(init(key, x, y)) for key in keys]
         if self._vectorised:
             self._keys, self.state = [keys], [jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)]
         else:
             self._keys, self.state = list(keys), states
         self._threads = min(len(self.state), os.cpu_count() or 1) if algorithm.method == "parallel" else 1
-        one = jax.eval_shape(_jitted(algorithm)[1], keys[0], states[0], x, y)
+        one = jax.eval_shape(draw, keys[0], states[0], x, y)
         size = algorithm.chains * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(one))
         self.records = int(np.clip(BUFFER // max(size, 1), 1, RECORDS))
         shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (self._keys[0], self.state[0], x, y))
@@ -87,14 +88,14 @@ def _compiled(algorithm: Algorithm, vectorised: bool, records: int, leaves: tupl
 
 
 @lru_cache(maxsize=64)
-def _jitted(algorithm: Algorithm) -> tuple[Callable, Callable]:
-    """Step and draw under `jax.jit`, whose cache sees to it that each is traced once."""
-    return jax.jit(algorithm.step), jax.jit(algorithm.draw)
+def _jitted(algorithm: Algorithm) -> tuple[Callable, Callable, Callable]:
+    """Init, step and draw under `jax.jit`, whose cache sees to it that each is traced once."""
+    return jax.jit(algorithm.init), jax.jit(algorithm.step), jax.jit(algorithm.draw)
 
 
 def _block(algorithm: Algorithm, records: int) -> Callable:
     """One chain's block: ``(key, state, x, y, step, record, count, thin, last) -> (state, records)``."""
-    step_once, draw = _jitted(algorithm)
+    _, step_once, draw = _jitted(algorithm)
 
     def block(key: Any, state: Any, x: Any, y: Any, step: Any, record: Any, count: Any, thin: Any, last: Any) -> Any:
         step_key, draw_key = jax.random.fold_in(key, STEP), jax.random.fold_in(key, DRAW)

@@ -40,7 +40,7 @@ class NUTS:
     draws: int = 1000
     chains: int = 4
     mass: str = "diagonal"
-    target_accept: float = 0.8
+    target_accept: float = 0.9
     max_tree_depth: int = 10
     method: str = "auto"
 

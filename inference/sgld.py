@@ -16,11 +16,9 @@ from typing import Any, NamedTuple
 import blackjax
 import jax
 import jax.numpy as jnp
-from numpyro.infer import init_to_uniform
-from numpyro.infer.util import find_valid_initial_params
 
 from .algorithm import Algorithm
-from .target import Sites, constrain, draw_rows, potential, refuse_discrete, refuse_improper
+from .target import Sites, constrain, draw_rows, potential, refuse_discrete, refuse_improper, start
 
 
 @dataclass(frozen=True)
@@ -74,9 +72,7 @@ def algorithm(config: SGLD, model: Callable, found: Sites) -> Algorithm:
     kernel = blackjax.sgld(gradient)
 
     def init(key: Any, x: Any, y: Any) -> State:
-        start = init_to_uniform(radius=0.5)
-        (z, _, _), _ = find_valid_initial_params(key, model, init_strategy=start, model_args=(x, y))
-        return State(z, jnp.zeros((), int))
+        return State(start(model, found, key, x, y), jnp.zeros((), int))
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         row_key, noise_key = jax.random.split(key)

@@ -2,29 +2,27 @@
 
 The guides are NumPyro's autoguides, and one of the zoo's own: ``dropout`` is q(lambda, W) = p(lambda) delta(W), so that
 its ELBO is the Monte-Carlo dropout objective E_p(lambda)[log p(y given lambda W)] + log p(W) (Nalisnick, Anandkumar &
-Smyth 2015, eq 3), with one lambda per step and minibatch, not one per example.  ``laplace`` fits a mode and takes the
-Hessian of the full-data log joint there, in unconstrained space.
+Smyth 2015, eq 3), with one lambda per step and minibatch, not one per example.  ``laplace`` has a file of its own.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 import optax
-from jax.flatten_util import ravel_pytree
 from numpyro import handlers
 from numpyro.infer import SVI as NumPyroSVI
 from numpyro.infer import Trace_ELBO, autoguide, init_to_uniform
 from numpyro.infer.svi import SVIState
-from numpyro.infer.util import log_density, unconstrain_fn
+from numpyro.infer.util import log_density
 
 from ..models.names import unknown
+from . import laplace
 from .algorithm import Algorithm
-from .target import Sites, constrain, draw_rows, kept, on_rows, potential, refuse_discrete
+from .target import Sites, draw_rows, kept, on_rows, refuse_discrete
 
 GUIDES = {
     "map": autoguide.AutoDelta,
@@ -32,7 +30,7 @@ GUIDES = {
     "mean_field": autoguide.AutoNormal,
     "low_rank": autoguide.AutoLowRankMultivariateNormal,
     "full_rank": autoguide.AutoMultivariateNormal,
-    "laplace": autoguide.AutoLaplaceApproximation,
+    "laplace": None,
     "flow": autoguide.AutoIAFNormal,
 }
 POINTS = ("map", "dropout")  # guides without a density
@@ -69,58 +67,34 @@ class SVI:
             raise ValueError(f"svi: batch_size must be positive, got {self.batch_size}")
 
 
-class State(NamedTuple):
-    """The optimiser's state; for `laplace` also the mode and the Cholesky factor of the covariance."""
-
-    svi: SVIState
-    mode: Any = ()
-    tril: Any = ()
+State = SVIState  # NumPyro's
 
 
 @lru_cache(maxsize=32)
 def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
     """Bind `svi` to a NumPyro program ``model(x, y)`` (with ``batch_size=`` if the config has one)."""
     _refuse(config.guide, found)
-    program = on_rows(model)
-    auto = None if config.guide == "dropout" else GUIDES[config.guide](program, init_loc_fn=init_to_uniform(radius=0.1))
-    guide = _dropout(model) if auto is None else _on_rows(auto)
     half = config.steps // 2
-    rate = optax.linear_schedule(config.lr, 0.0, max(config.steps - half, 1), half)
-    svi = NumPyroSVI(program, guide, optax.adam(rate), Trace_ELBO(num_particles=config.particles))
-    laplace = config.guide == "laplace"
+    optimiser = optax.adam(optax.linear_schedule(config.lr, 0.0, max(config.steps - half, 1), half))
+    if config.guide == "laplace":
+        return laplace.algorithm(config, model, found, optimiser)
+    program = on_rows(model)
+    auto = GUIDES[config.guide]
+    guide = _on_rows(auto(program, init_loc_fn=init_to_uniform(radius=0.1))) if auto else _dropout(model)
+    svi = NumPyroSVI(program, guide, optimiser, Trace_ELBO(num_particles=config.particles))
 
     def init(key: Any, x: Any, y: Any) -> State:
-        state = svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))
-        if not laplace:
-            return State(state)
-        size = svi.get_params(state)["auto_loc"].shape[0]
-        return State(state, jnp.zeros(size), jnp.zeros((size, size)))
+        return svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         rows = draw_rows(key, x.shape[0], config.batch_size)
-        new, loss = svi.update(state.svi._replace(rng_key=key), x, y, rows)
-        return state._replace(svi=new), {"loss": loss}
-
-    def ready(key: Any, state: State, x: Any, y: Any) -> State:
-        z = _mode(model, auto, svi.get_params(state.svi), x, y)
-        flat, unravel = ravel_pytree(z)
-        hessian = jax.hessian(lambda v: potential(model, unravel(v), x, y))(flat)
-        tril = jax.scipy.linalg.solve_triangular(
-            jnp.linalg.cholesky(hessian[::-1, ::-1])[::-1, ::-1].T, jnp.eye(flat.shape[0]), lower=True
-        )
-        return state._replace(mode=flat, tril=tril)
+        state, loss = svi.update(state._replace(rng_key=key), x, y, rows)
+        return state, {"loss": loss}
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        params = svi.get_params(state.svi)
-        if laplace:
-            law = dist.MultivariateNormal(state.mode, scale_tril=state.tril, validate_args=False)
-            _, unravel = ravel_pytree(_mode(model, auto, params, x, y))
-            flat = law.sample(key)
-            z = unravel(flat)
-            return constrain(model, z, x, y), {"log_p": -potential(model, z, x, y), "log_q": law.log_prob(flat)}
         rows = draw_rows(key, x.shape[0], config.batch_size)
-        frozen = handlers.substitute(handlers.seed(guide, key), data=params)
-        trace = handlers.trace(frozen).get_trace(x, y, rows)
+        fitted = handlers.substitute(handlers.seed(guide, key), data=svi.get_params(state))
+        trace = handlers.trace(fitted).get_trace(x, y, rows)
         latent = {name: trace[name]["value"] for name in found.latent}
         stats = {}
         if config.guide not in POINTS:  # both densities in the constrained space
@@ -138,7 +112,6 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
         chains=config.chains,
         independent_chains=False,
         approximation=config.guide not in POINTS,
-        ready=ready if laplace else None,
     )
 
 
@@ -178,15 +151,10 @@ def _dropout(model: Callable) -> Callable:
 
     def guide(x: Any, y: Any, rows: Any = None) -> Any:
         values = points(x, y, rows)
-        with handlers.block(hide_fn=lambda s: not is_noise(s["name"])), handlers.substitute(data=values):
+        with handlers.block(hide_fn=lambda s: not is_noise(s.get("name", ""))), handlers.substitute(data=values):
             program(x, y, rows)
 
     return guide
-
-
-def _mode(model: Callable, auto: Any, params: dict, x: Any, y: Any) -> dict:
-    """The fitted mode of `laplace`, in unconstrained space."""
-    return unconstrain_fn(model, (x, y), {}, auto.median(params))
 
 
 def _with_weights(model: Callable, latent: dict, x: Any, y: Any) -> dict:

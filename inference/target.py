@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 from numpyro import handlers
 from numpyro.infer.gibbs import discrete_latent_sites, latent_sample_sites, prototype_trace
-from numpyro.infer.util import constrain_fn, potential_energy
+from numpyro.infer.initialization import init_to_uniform
+from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 FUNCTION = "f"  # the deterministic site of function values: recomputed where needed, never stored
 
@@ -20,10 +21,23 @@ class Sites(NamedTuple):
 
 
 def sites(model: Callable, x: Any, y: Any) -> Sites:
-    """What `model` samples, found by running it on two rows."""
-    trace = prototype_trace(model, jax.random.PRNGKey(0), (x[:2], y[:2]), {})
-    improper = [s["infer"].get("improper") for s in trace.values() if s["type"] == "sample"]
-    return Sites(latent_sample_sites(trace), discrete_latent_sites(trace), next(filter(None, improper), ""))
+    """What `model` samples, found by tracing it abstractly (no number is computed)."""
+    found = []
+
+    def look(x: Any, y: Any) -> None:
+        trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
+        improper = [s["infer"].get("improper") for s in trace.values() if s["type"] == "sample"]
+        found.append(Sites(latent_sample_sites(trace), discrete_latent_sites(trace), next(filter(None, improper), "")))
+
+    jax.eval_shape(look, x, y)
+    return found[0]
+
+
+def start(model: Callable, found: Sites, key: Any, x: Any, y: Any) -> dict:
+    """An unconstrained starting point, uniform within 0.5 of zero in every coordinate."""
+    run = handlers.substitute(handlers.seed(model, key), substitute_fn=init_to_uniform(radius=0.5))
+    trace = handlers.trace(run).get_trace(x, y)
+    return unconstrain_fn(model, (x, y), {}, {name: trace[name]["value"] for name in found.latent})
 
 
 def refuse_discrete(strategy: str, found: Sites) -> None:

@@ -60,6 +60,8 @@ def _model(network: Network, prior: Prior, out: int, outcome: Callable) -> Model
             y_rows = y if y is None else p.subsample(y, event_dim=0)
         f = network(p, x_rows, prior, out)
         f = p.deterministic("f", f[..., 0] if out == 1 else f)
+        if out == 1 and y_rows is not None:
+            y_rows = p.xp.astype(y_rows, f.dtype)  # whole numbers too: torch asks for floats
         law = outcome(p)
         with data:
             p.sample("y", law(f), obs=y_rows)

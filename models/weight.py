@@ -20,7 +20,7 @@ from .noise import Noise, as_noise
 from .ppl import PPL
 from .structure import STRUCTURES, Structure, add, ard, iid
 
-FORMS = ("hierarchical", "expanded", "marginal")
+FORMS = ("expanded", "hierarchical", "marginal")
 Prior = Callable[[PPL, str, tuple[int, int]], Any]
 
 
@@ -28,7 +28,7 @@ Prior = Callable[[PPL, str, tuple[int, int]], Any]
 def prior(
     noise: Noise | Callable,
     structure: Structure | str = ard,
-    form: str = "hierarchical",
+    form: str = "expanded",
     sigma0: float | None = None,
 ) -> Prior:
     """The prior ``(p, name, shape) -> weight`` of a weight matrix under a noise.
@@ -37,7 +37,7 @@ def prior(
     ----------
     noise : a Noise, or any function ``(p, name, shape) -> scales``.
     structure : who shares a scale: a function, or ``"iid"``, ``"ard"``, ``"add"``, ``"ard_add"``.
-    form : ``"hierarchical"``, ``"expanded"`` or ``"marginal"`` (see the module).
+    form : ``"expanded"``, ``"hierarchical"`` or ``"marginal"`` (see the module).
     sigma0 : standard deviation of the weight at lambda = 1; by default 1 / sqrt(unit_in).
 
     The returned function samples the sites ``{name}.scale`` and ``{name}.weight`` (``{name}.base`` in expanded form,

@@ -1,0 +1,171 @@
+"""Models from words: a noise, a network and a task by name, or a noise from a file of the user's own.
+
+>>> str(noise("half_cauchy:scale=0.5"))
+'half_cauchy(scale=0.5)'
+>>> noise("half_cauchi")  # doctest: +ELLIPSIS
+Traceback (most recent call last):
+    ...
+ValueError: unknown noise 'half_cauchi'; did you mean 'half_cauchy'? Known: bernoulli, gaussian, ...
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from .names import unknown
+from .network import NETWORKS, Network, mlp
+from .noise import NOISES, Noise, as_noise
+from .structure import STRUCTURES, Structure
+from .weight import prior
+
+LINEAR = "linear"
+TASKS = ("regression", "binary", "categorical")
+
+
+def noise(spec: str) -> Noise:
+    """The noise that `spec` names: ``half_cauchy``, ``half_cauchy:scale=0.5`` or ``my_noise.py:function``.
+
+    Raises ValueError for unknown names, with the nearest known ones, and for bad settings; FileNotFoundError and
+    ImportError for a file that is not there or does not import.
+    """
+    if ".py:" in spec or spec.endswith(".py"):
+        return from_file(spec)
+    name, _, text = spec.partition(":")
+    if name not in NOISES:
+        raise unknown("noise", name, NOISES)
+    known = inspect.signature(NOISES[name]).parameters
+    return NOISES[name](**{key: _number(name, key, value) for key, value in _settings(f"noise {name}", text, known)})
+
+
+def from_file(spec: str) -> Noise:
+    """The noise that a Python file defines, ``path/to/my_noise.py:function``: a function or a `Noise`.
+
+    Raises FileNotFoundError, ImportError if the file does not import, ValueError if it has no such function, and
+    TypeError if it is not a function.
+    """
+    file, _, name = spec.rpartition(":") if not spec.endswith(".py") else (spec, "", "")
+    path = Path(file)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {file}; check the path of your noise")
+    module = _run(path)
+    own = [k for k, v in vars(module).items() if _is_own(k, v, module)]
+    if not name:
+        raise ValueError(f"say which function of {file} is the noise, as in '{file}:{own[0] if own else 'function'}'")
+    if not hasattr(module, name):
+        raise unknown(f"function of {file}", name, own)
+    found = getattr(module, name)
+    if not callable(found):
+        kind = type(found).__name__
+        raise TypeError(f"{name} in {file} is a {kind}; a noise is a function (p, name, shape) -> scales")
+    return as_noise(found)
+
+
+def network(spec: str) -> Network:
+    """The network that `spec` names: ``mlp:50``, ``mlp:50-50,activation=relu``, ``residual_mlp:50-50`` or ``linear``.
+
+    Raises ValueError for unknown names, with the nearest known ones, and for bad widths.
+    """
+    name, _, text = spec.partition(":")
+    if name == LINEAR:
+        if text:
+            raise ValueError(f"a linear network has no settings, got {text!r}; for hidden layers write mlp:50")
+        return mlp()
+    if name not in NETWORKS:
+        raise unknown("network", name, [*NETWORKS, LINEAR])
+    widths, _, rest = text.partition(",")
+    if not widths:
+        raise ValueError(f"network {name} needs the widths of its hidden layers, as in {name}:50 or {name}:50-50")
+    try:
+        sizes = [int(width) for width in widths.split("-")]
+    except ValueError:
+        raise ValueError(f"network {name}: widths are whole numbers, as in {name}:50-50, got {widths!r}") from None
+    return NETWORKS[name](*sizes, **dict(_settings(f"network {name}", rest, ["activation"])))
+
+
+def structure(name: str) -> Structure:
+    """The structure called `name`; raises ValueError with the nearest known ones."""
+    if name not in STRUCTURES:
+        raise unknown("structure", name, STRUCTURES)
+    return STRUCTURES[name]
+
+
+def model(noise: Noise, structure: str, form: str, network: Network, task: str, classes: int = 2) -> Callable[..., Any]:
+    """The model ``(x, y=None, batch_size=None) -> f`` of these parts, with the likelihood of the `task`.
+
+    `task` is ``"regression"`` (Gaussian, its precision learned), ``"binary"`` (Bernoulli) or ``"categorical"`` with so
+    many `classes`.  Raises ValueError where the parts do not go together.
+    """
+    from . import likelihood
+
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
+    weights = prior(noise, structure, form)
+    if task == "regression":
+        return likelihood.gaussian(network, weights)
+    if task == "binary":
+        return likelihood.bernoulli(network, weights)
+    return likelihood.categorical(network, weights, classes)
+
+
+def _run(path: Path) -> Any:
+    """The module in the file `path`, its own folder importable while it runs."""
+    name = f"_noise_file_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a file that ends in .py always has both
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        line = error.lineno if isinstance(error, SyntaxError) else _line(error, path)
+        where = f"{path}, line {line}" if line else str(path)
+        raise ImportError(f"{where} does not import: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _line(error: BaseException, path: Path) -> int | None:
+    """The last line of the file `path` that `error` came through."""
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _is_own(name: str, value: Any, module: Any) -> bool:
+    """Whether `value` is a noise that the module itself defines."""
+    return not name.startswith("_") and (
+        isinstance(value, Noise) or (inspect.isfunction(value) and value.__module__ == module.__name__)
+    )
+
+
+def _settings(what: str, text: str, known: Any) -> list[tuple[str, str]]:
+    """``"a=1,b=2"`` as pairs, their names among the `known`."""
+    pairs = []
+    for token in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = (part.strip() for part in token.partition("="))
+        if not (equals and value):
+            raise ValueError(f"{what}: write a setting as name=value, not {token!r}")
+        if key not in known:
+            if not known:
+                raise ValueError(f"{what} has no settings, got {key!r}")
+            raise unknown(f"setting of {what}", key, known)
+        if key in dict(pairs):
+            raise ValueError(f"{what}: {key} is given twice")
+        pairs.append((key, value))
+    return pairs
+
+
+def _number(name: str, key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"noise {name}: {key} must be a number, got {text!r}") from None

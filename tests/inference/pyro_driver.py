@@ -1,0 +1,63 @@
+"""A driver of a few lines: each call of an algorithm seeded by (chain, number of the call)."""
+
+import itertools
+from importlib import import_module
+
+import numpy as np
+import torch
+from linear_model import data
+from noisezoo.inference.pyro import target
+
+X, Y = data(features=2)
+
+
+def bind(config, model, x, y):
+    """The algorithm of a config on a program."""
+    strategy = import_module(f"noisezoo.inference.pyro.{type(config).__name__.lower()}")
+    return strategy.algorithm(config, model, target.sites(model, x, y))
+
+
+def chain(algorithm, x, y, number=0):
+    """One chain, lazily: the info of each step of the warmup, then (sites, stats) of each draw."""
+    calls = itertools.count(1000003 * number)
+
+    def call(function, *args):
+        key = next(calls)
+        torch.manual_seed(key)
+        return function(key, *args, x, y)
+
+    state = call(algorithm.init)
+    for _ in range(algorithm.warmup):
+        state, info = call(algorithm.step, state)
+        yield info
+    if algorithm.ready is not None:
+        state = call(algorithm.ready, state)
+    for _ in range(algorithm.draws):
+        for _ in range(algorithm.thin):
+            state, _ = call(algorithm.step, state)
+        yield call(algorithm.draw, state)
+
+
+def run(config, model, x=X, y=Y):
+    """Draws and stats, name -> (chain, draw, ...)."""
+    x, y = torch.as_tensor(x), torch.as_tensor(y)
+    algorithm = bind(config, model, x, y)
+    chains = [list(chain(algorithm, x, y, c))[algorithm.warmup :] for c in range(algorithm.chains)]
+    draws, stats = (
+        {name: np.array([[np.asarray(d[i][name]) for d in c] for c in chains]) for name in chains[0][0][i]}
+        for i in (0, 1)
+    )
+    return draws, stats
+
+
+def weights(draws):
+    """Draws of (weights, bias) of a linear model, shape (draws, features + 1)."""
+    weight, bias = draws["layer0.weight"], draws["layer0.bias"]
+    return np.concatenate([weight[..., 0], bias], axis=-1).reshape(-1, weight.shape[-2] + 1)
+
+
+def check(draws, mean, covariance, mean_within, sd_within):
+    """Means within so many posterior sds, sds within a fraction."""
+    sd = np.sqrt(np.diag(covariance))
+    assert np.abs((draws.mean(0) - mean) / sd).max() < mean_within
+    assert np.abs(draws.std(0) / sd - 1).max() < sd_within
