@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 OWN = {"nuts": "#0072B2", "svi": "#D55E00", "sgld": "#009E73"}
 SPARE = ("#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#666666")
@@ -22,6 +22,33 @@ UNITS = 20  # most units in a forest
 PER_ROW = 3  # panels side by side
 
 Trees = dict[str, Any]
+
+PREDICTED = {
+    "regression": (
+        "Predictions",
+        f"Medians and {INTERVAL:.0%} intervals of the predictive distribution at test rows. Hollow: the interval "
+        "missed. About one in ten should.",
+    ),
+    "classes": (
+        "Reliability",
+        "Of the test rows that were given a probability, the share that turned out so; on the line is calibrated, "
+        "below it overconfident. Bars: 95% by chance. Grey: how often each probability was given.",
+    ),
+}
+COVERAGE_CAPTION = "A curve above the line: intervals wider than they need be; below: narrower than they promise."
+AGREEMENT_CAPTION = (
+    "One point per test row. On the line the two inferences predict alike; below it on the right, the inference is "
+    "surer of itself than the reference."
+)
+SCALES_CAPTION = (
+    "Medians with 50% and 90% intervals. A scale near zero switches its unit off. Hidden units have no names that "
+    "survive a permutation: theirs are sorted by size within each draw."
+)
+TRACE_CAPTION = (
+    "Chains that agree lie on top of one another, and their ranks are level. Shown are the test row whose f(x) mixes "
+    "worst, a typical one, and the noise."
+)
+LOSS_CAPTION = "Level at the end: more steps would not help. The steep beginning is cut off."
 
 
 class Picture(NamedTuple):
@@ -37,9 +64,10 @@ def pictures(trees: Trees, reference: str | None = None) -> Iterator[Picture]:
     """All pictures that these fits have something to show in, one at a time."""
     if not trees:
         return
-    title, caption = PREDICTED[_task(trees)]
+    task = _task(_only(trees))
+    title, caption = PREDICTED["regression" if task == "regression" else "classes"]
     yield Picture("predictions", title, caption, predictions(trees))
-    if _task(trees) == "regression":
+    if task == "regression":
         yield Picture("calibration", "Calibration", COVERAGE_CAPTION, coverage(trees))
     if reference in trees and len(trees) > 1:
         yield Picture("agreement", f"Agreement with {reference}", AGREEMENT_CAPTION, agreement(trees, reference))
@@ -64,11 +92,11 @@ def colours(labels: Any) -> dict[str, str]:
 
 def predictions(trees: Trees) -> Figure:
     """Predicted against observed for a regression, the function where there is one feature, else reliability."""
-    if _task(trees) != "regression":
-        return _panels(trees, _reliability, share=True)
+    if _task(_only(trees)) != "regression":
+        return _panels(trees, _reliability)
     if _only(trees)["constant_data"]["x"].shape[1] == 1:
-        return _panels(trees, _function, share=True)
-    return _panels(trees, _predicted, share=True)
+        return _panels(trees, _function)
+    return _panels(trees, _predicted)
 
 
 def coverage(trees: Trees) -> Figure:
@@ -145,9 +173,24 @@ def trace(tree: Any, label: str = "") -> Figure:
 
 
 def loss(trees: Trees) -> Figure | None:
-    """The loss of the fits that have one, against the step; None if no fit has."""
-    shown = {label: tree for label, tree in trees.items() if "loss" in tree.attrs.get("history", {})}
-    return None if not shown else None
+    """The negative ELBO along the way, of the fits that have one; None if no fit has."""
+    shown = {label: tree["history"] for label, tree in trees.items() if "loss" in tree.children.get("history", ())}
+    if not shown:
+        return None
+    figure = _figure(7, 3.8)
+    ax = figure.add_subplot()
+    ends = []
+    for label, colour in colours(trees).items():
+        if label in shown:
+            step, value = shown[label]["step"].values, shown[label]["loss"].values
+            ax.plot(step.T, value.T, color=colour, lw=1.3, label=[label] + [None] * (len(value) - 1))
+            ends.append((value.min(), np.quantile(value[:, value.shape[1] // 20 :], 0.99)))
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+    ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    ax.set(xlabel="step", ylabel="negative ELBO")
+    ax.margins(x=0.01)
+    ax.legend(frameon=False)
+    return figure
 
 
 def _predicted(ax: Axes, tree: Any, colour: str) -> str:
@@ -187,7 +230,7 @@ def _function(ax: Axes, tree: Any, colour: str) -> str:
     ax.plot(x, both["f"][:, first].mean(axis=0), color=colour, lw=1.8, label="mean")
     ax.plot(x_train, tree["observed_data"]["y"].values, ".", color=INK, ms=4, alpha=0.6, label="training rows")
     ax.plot(x_test, _observed(tree), "o", mfc="white", color=INK, ms=4, alpha=0.8, label="test rows")
-    ax.set(xlabel=str(tree["constant_data"]["x"].coords["feature"].values[0]), ylabel=_target(tree, "", strip=True))
+    ax.set(xlabel=str(tree["constant_data"]["x"].coords["feature"].values[0]), ylabel=_target(tree, ""))
     return ""
 
 
@@ -246,3 +289,201 @@ def _interval(ax: Axes, values: np.ndarray, y: Any, colour: str, marker: str, la
     ax.hlines(y, low, high, color=colour, lw=1)
     ax.hlines(y, left, right, color=colour, lw=2.6)
     ax.plot(middle, y, marker, ms=4, color=colour, label=label, mec="white", mew=0.4)
+
+
+def _scale_axis(ax: Axes, axis: str, values: dict[str, np.ndarray]) -> None:
+    """A log axis over where most of the scales lie, linear where some are exactly zero (discrete noise)."""
+    every = np.concatenate([v.ravel() for v in values.values()])
+    name = "scale"
+    if every.min() > 0:
+        low, high = np.quantile(every, [0.01, 0.995])
+        ax.set(**{f"{axis}scale": "log", f"{axis}lim": (low / 1.5, high * 1.5)})
+        name = "scale (log axis)"
+    ax.set(**{f"{axis}label": name})
+
+
+def _ranks(ax: Axes, values: np.ndarray, shades: list[str]) -> None:
+    """Histogram of each chain's ranks among all draws; level if the chains sample the same law."""
+    ranks = np.argsort(np.argsort(values, axis=None)).reshape(values.shape)
+    edges = np.linspace(0, values.size, 21)
+    for chain, shade in zip(ranks, shades, strict=True):
+        ax.stairs(np.histogram(chain, edges)[0] / (values.shape[1] / 20), edges, color=shade, lw=1.1)
+    ax.axhline(1, color=INK, lw=0.8, ls=":")
+    ax.set_ylim(0, None)
+    ax.margins(x=0)
+    ax.yaxis.set_major_locator(MaxNLocator(3))
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+
+
+def _watched(tree: Any) -> dict[str, np.ndarray]:
+    """What `trace` shows, (chain, draw) by name: f(x) at the test rows of worst and median R-hat, and the noise sd."""
+    from arviz_stats.sampling_diagnostics import rhat
+
+    f = tree["predictions"]["f"]
+    if "class" in f.dims:
+        f = f - f.mean("class")  # softmax does not see a shift
+    found = {}
+    spread = rhat(f)
+    worst = spread if "class" not in spread.dims else spread.max("class")
+    order = np.argsort(np.nan_to_num(worst.values, nan=np.inf))
+    for row, word in ((order[-1], "worst"), (order[(order.size - 1) // 2], "typical")):
+        at = f.isel(row=row)
+        if "class" in at.dims:
+            at = at.isel({"class": int(np.argmax(spread.isel(row=row).values))})
+        found[f"f(x), {word} row\nR-hat {float(worst[row]):.2f}"] = at.transpose("chain", "draw").values
+    if "precision" in tree["posterior"]:
+        sd = tree.attrs["y_scale"] * tree["posterior"]["precision"] ** -0.5
+        found[f"noise sd\nR-hat {float(rhat(sd)):.2f}"] = sd.transpose("chain", "draw").values
+    return found
+
+
+def _confidence(tree: Any) -> tuple[np.ndarray, np.ndarray, str]:
+    """Predicted probability per test row, whether it came true, and of what: class 1 of two, else the likeliest."""
+    p, observed = _probabilities(tree).mean(axis=0), _observed(tree).astype(int)
+    if p.ndim == 1:
+        return p, observed == 1, _classes(tree)[1]
+    return p.max(axis=1), p.argmax(axis=1) == observed, "the likeliest class"
+
+
+def _probabilities(tree: Any) -> np.ndarray:
+    """Class probabilities (sample, row, class), or of class 1 where `f` is one logit, at the test rows."""
+    from scipy.special import expit, softmax
+
+    f = _draws(tree, "predictions", "f")
+    return expit(f) if f.ndim == 2 else softmax(f, axis=-1)
+
+
+def _moments(tree: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd over draws, per test row, of what `_quantity` names."""
+    if _task(tree) == "regression":
+        value = _draws(tree, "predictions", "f")
+    else:
+        value = _probabilities(tree)
+        if value.ndim == 3:
+            value = value[:, np.arange(value.shape[1]), _observed(tree).astype(int)]
+    return value.mean(axis=0), value.std(axis=0)
+
+
+def _quantity(tree: Any) -> str:
+    if _task(tree) == "regression":
+        return "f(x)"
+    return "p(observed class)" if "class" in tree["predictions"]["f"].dims else f"p({_classes(tree)[1]})"
+
+
+def _scale_names(trees: Trees) -> list[str]:
+    """Sites of scales in order of their layers, of any fit."""
+    names = {str(n) for tree in trees.values() for n in tree["posterior"] if ".scale" in str(n)}
+    return sorted(n for n in names if not n.endswith(".raw"))
+
+
+def _scale(tree: Any, name: str) -> np.ndarray:
+    """Draws (sample, unit) of a scale; its size where it may be negative."""
+    values = _draws(tree, "posterior", name)
+    return np.abs(values.reshape(len(values), -1))
+
+
+def _units(tree: Any, name: str) -> list[str]:
+    """The names of a site's units, [""] for a site that is one number."""
+    dims = [d for d in tree["posterior"][name].dims if d not in ("chain", "draw")]
+    return [str(c) for c in tree["posterior"][name].coords[dims[0]].values] if dims else [""]
+
+
+def _named(trees: Trees, name: str) -> bool:
+    """Whether a site's units are known by name: the features of the first layer, or a whole layer."""
+    site = next(tree["posterior"][name] for tree in trees.values() if name in tree["posterior"])
+    dims = [d for d in site.dims if d not in ("chain", "draw")]
+    return not dims or dims == ["layer0.unit_in"]
+
+
+def _panels(trees: Trees, draw: Callable[[Axes, Any, str], str]) -> Figure:
+    """One panel for each fit, with its label and what `draw` says as the title."""
+    wide = min(len(trees), PER_ROW)
+    tall = -(-len(trees) // wide)
+    figure = _figure(max(3.4 * wide, 5), 3.6 * tall)
+    axes = figure.subplots(tall, wide, squeeze=False, sharex=True, sharey=True).ravel()
+    for ax, (label, colour) in zip(axes, colours(trees).items(), strict=False):
+        said = draw(ax, trees[label], colour)
+        ax.set_title(f"{label}\n{said}" if said else label, loc="left")
+    for ax in axes[len(trees) :]:
+        ax.remove()
+    for ax in axes[: len(trees)]:
+        ax.label_outer()
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained", dpi=130)
+
+
+def _diagonal(ax: Axes, kind: str) -> None:
+    """The line y = x over all that is shown; from zero if the points are sds."""
+    low, high = min(ax.get_xlim()[0], ax.get_ylim()[0]), max(ax.get_xlim()[1], ax.get_ylim()[1])
+    low = 0.0 if kind == "sd" else low
+    ax.plot([low, high], [low, high], color=INK, lw=0.8, zorder=0)
+    ax.set(xlim=(low, high), ylim=(low, high))
+    ax.set_aspect("equal")
+
+
+def _percent(ax: Axes, which: str) -> None:
+    for name in which:
+        getattr(ax, f"{name}axis").set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def _wilson(share: np.ndarray, n: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of a binomial proportion."""
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return middle - half, middle + half
+
+
+def _shades(colour: str, count: int) -> list[str]:
+    """`count` shades of one colour, from dark to light."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    rgb = np.array(to_rgb(colour))
+    mixes = np.linspace(-0.35, 0.45, count) if count > 1 else [0.0]
+    return [to_hex(tuple(rgb * (1 + m) if m < 0 else rgb + (1 - rgb) * m)) for m in mixes]
+
+
+def _height(trees: Trees, name: str) -> float:
+    units = min(len(_units(next(iter(trees.values())), name)), UNITS) if _named(trees, name) else 0
+    return max(3.4, 1.1 + units * (0.12 + 0.13 * len(trees)))
+
+
+def _markers() -> Iterator[str]:
+    while True:
+        yield from MARKERS
+
+
+def _only(trees: Trees) -> Any:
+    """Any of the fits, for what is the same in all: the data."""
+    return next(iter(trees.values()))
+
+
+def _draws(tree: Any, group: str, name: str) -> np.ndarray:
+    """Draws of all chains, (sample, ...)."""
+    values = tree[group][name].transpose("chain", "draw", ...).values
+    return values.reshape(-1, *values.shape[2:])
+
+
+def _chains(tree: Any) -> int:
+    return tree["posterior"].sizes["chain"]
+
+
+def _task(tree: Any) -> str:
+    return tree.attrs["task"]
+
+
+def _observed(tree: Any) -> np.ndarray:
+    """The target at the test rows, in its own units."""
+    return tree["predictions_constant_data"]["y"].values
+
+
+def _classes(tree: Any) -> list[str]:
+    return list(tree.attrs["classes"])
+
+
+def _target(tree: Any, what: str) -> str:
+    """An axis label: ``predicted strength (MPa)``."""
+    unit = tree.attrs.get("unit")
+    return f"{what} {tree.attrs['target']}".strip() + (f" ({unit})" if unit else "")

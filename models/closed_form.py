@@ -6,6 +6,7 @@ Densities with a pole at w = 0 are +inf there.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -145,23 +146,14 @@ def _log_z(w: Any, scale: float) -> np.ndarray:
 
 
 class Monotone(stats.rv_continuous):
-    """The law of an increasing function of a positive variable with the frozen distribution `base`."""
+    """The law of u = forward(v), increasing on (0, upper), with v from the positive distribution `base`.
 
-    def __init__(self, base: Any, upper: float):
+    `inverse` takes u back to v, `log_slope` is log dv/du.  It has no parameters, hence needs no freezing.
+    """
+
+    def __init__(self, base: Any, forward: Callable, inverse: Callable, log_slope: Callable, upper: float):
         super().__init__(a=0.0, b=upper)
-        self.base = base
-
-    def forward(self, v: Any) -> Any:
-        """From the base variable to this one."""
-        raise NotImplementedError
-
-    def inverse(self, u: Any) -> Any:
-        """From this variable to the base variable."""
-        raise NotImplementedError
-
-    def log_slope(self, u: Any) -> Any:
-        """The log derivative of `inverse`."""
-        raise NotImplementedError
+        self.base, self.forward, self.inverse, self.log_slope = base, forward, inverse, log_slope
 
     def _logpdf(self, u: Any) -> Any:
         return self.base.logpdf(self.inverse(u)) + self.log_slope(u)
@@ -182,34 +174,17 @@ class Monotone(stats.rv_continuous):
         return self.forward(self.base.rvs(size=size, random_state=random_state))
 
 
-class Squared(Monotone):
-    """The square of a variable on (0, 1)."""
-
-    def __init__(self, base: Any):
-        super().__init__(base, 1.0)
-
-    def forward(self, v: Any) -> Any:
-        return v**2
-
-    def inverse(self, u: Any) -> Any:
-        return np.sqrt(u)
-
-    def log_slope(self, u: Any) -> Any:
-        return -math.log(2) - 0.5 * np.log(u)
+def squared(base: Any) -> Monotone:
+    """The law of v^2 for v from `base` on (0, 1)."""
+    return Monotone(base, np.square, np.sqrt, lambda u: -math.log(2) - 0.5 * np.log(u), 1.0)
 
 
-class Regularised(Monotone):
-    """c^2 v / (c^2 + v) for a positive variable v: the soft cut-off of Piironen & Vehtari (2017), eq 2.8."""
-
-    def __init__(self, base: Any, square: float):
-        super().__init__(base, square)
-        self.square = square
-
-    def forward(self, v: Any) -> Any:
-        return v / (1 + v / self.square)
-
-    def inverse(self, u: Any) -> Any:
-        return u / (1 - u / self.square)
-
-    def log_slope(self, u: Any) -> Any:
-        return -2 * np.log1p(-u / self.square)
+def regularised(base: Any, square: float) -> Monotone:
+    """The law of c^2 v / (c^2 + v), c^2 = `square`: the soft cut-off of Piironen & Vehtari (2017), eq 2.8."""
+    return Monotone(
+        base,
+        lambda v: v / (1 + v / square),
+        lambda u: u / (1 - u / square),
+        lambda u: -2 * np.log1p(-u / square),
+        square,
+    )

@@ -245,9 +245,9 @@ def regularised_half_cauchy(scale: float = 1.0, slab: float = 2.0) -> Noise:
     def law() -> Any:
         from scipy import stats
 
-        from .closed_form import Regularised
+        from .closed_form import regularised
 
-        return Regularised(stats.betaprime(0.5, 0.5, scale=scale**2), slab**2)()
+        return regularised(stats.betaprime(0.5, 0.5, scale=scale**2), slab**2)
 
     return Noise(
         program,
@@ -286,9 +286,9 @@ def beta(a: float = 0.5, b: float = 0.5) -> Noise:
     def law() -> Any:
         from scipy import stats
 
-        from .closed_form import Squared
+        from .closed_form import squared
 
-        return Squared(stats.beta(a, b))()
+        return squared(stats.beta(a, b))
 
     return Noise(
         lambda p, name, shape: _sample(p, name, shape, p.dist.Beta(a, b)),

@@ -114,9 +114,10 @@ def test_the_logger_of_torch_is_left_alone():
 def test_sites_leave_the_random_state_alone():
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
-    found = target.sites(model(), torch.as_tensor(X), torch.as_tensor(Y))
+    program = likelihood.gaussian(mlp(), prior(noise.bernoulli(), form="expanded"))
+    found = target.sites(program, torch.as_tensor(X), torch.as_tensor(Y))
     assert torch.equal(before, torch.random.get_rng_state())
-    assert found.latent == ("layer0.weight", "layer0.bias") and not found.discrete and not found.improper
+    assert found == (("layer0.scale", "layer0.base", "layer0.bias", "precision"), ("layer0.scale",), "")
 
 
 def test_no_start():
