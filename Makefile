@@ -56,9 +56,9 @@ clean:
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "noisezoo needs Python 3.11 or later: make PYTHON=/path/to/python3.12 ..."; exit 1; }
+	  { echo "noisezoo needs Python 3.11 or later: make PYTHON=/path/to/python3.12 ..."; exit 1; } >&2
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "this Python cannot make virtual environments: apt install python3-venv"; exit 1; }
+	  { echo "this Python cannot make virtual environments: apt install python3-venv"; exit 1; } >&2
 	$(PYTHON) -m venv $(VENV)
 
 # The package is installed editable, so only a change of what it needs installs it again.

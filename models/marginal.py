@@ -35,7 +35,7 @@ def log_marginal(noise: Noise | Callable, w: Any, sigma0: float = 1.0) -> np.nda
 
 
 def log_row(noise: Noise | Callable, w: Any, sigma0: float = 1.0) -> np.ndarray:
-    """log p(w) of rows (..., d) whose d weights share one lambda: shape (...).  Exactness as in :func:`log_marginal`."""
+    """log p(w) of rows (..., d) whose d weights share one lambda: shape (...).  As exact as :func:`log_marginal`."""
     noise, w = as_noise(noise), _checked(w, sigma0)
     if w.ndim == 0:
         raise ValueError("a row of weights needs shape (..., d), got a single number; use log_marginal")

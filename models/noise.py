@@ -1,9 +1,10 @@
 """Noise: the law of a multiplicative scale, and the prior that it induces on a weight.
 
 A noise is a function ``(p, name, shape) -> scales`` that samples scales lambda of exactly `shape` in the language `p`
-(see :mod:`noisezoo.models.ppl`), at a site called `name` and, where it needs more, at sites ``name.<something>``.  With w = lambda z and z ~ N(0, sigma0^2), the weight w has a Gaussian scale mixture as its prior (Andrews & Mallows
-1974; Nalisnick, Anandkumar & Smyth 2015, eqs 6 and 7).  :class:`Noise` puts the known facts about that prior around the
-function; what is not known is computed (:mod:`noisezoo.models.marginal`).  A bare function is as good a noise:
+(see :mod:`noisezoo.models.ppl`), at a site called `name` and, where it needs more, at sites ``name.<something>``.
+With w = lambda z and z ~ N(0, sigma0^2), the weight w has a Gaussian scale mixture as its prior (Andrews & Mallows
+1974; Nalisnick, Anandkumar & Smyth 2015, eqs 6 and 7).  :class:`Noise` puts the known facts about that prior around
+the function; what is not known is computed (:mod:`noisezoo.models.marginal`).  A bare function is as good a noise:
 
 >>> def exponential(p, name, shape):
 ...     return p.sample(name, p.dist.Exponential(1.0).expand(shape).to_event(len(shape)))

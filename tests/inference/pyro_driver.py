@@ -5,10 +5,22 @@ from importlib import import_module
 
 import numpy as np
 import torch
-from linear_model import data
+from linear_model import PRECISION, SIGMA0, data, ones
 from noisezoo.inference.pyro import target
+from noisezoo.models.network import layer
+from noisezoo.models.ppl import ppl
+from noisezoo.models.weight import prior
 
 X, Y = data(features=2)
+COPIES = 16
+
+
+def copies(x, y=None):
+    """The model of `linear_model` with COPIES outputs of the same data: so many draws of one posterior at once."""
+    p = ppl(x)
+    f = layer(p, x, prior(ones, sigma0=SIGMA0), "layer0", COPIES)
+    with p.plate("data", x.shape[0], dim=-1):
+        p.sample("y", p.dist.Normal(f, PRECISION**-0.5).to_event(1), obs=y[:, None].expand(-1, COPIES))
 
 
 def bind(config, model, x, y):
@@ -51,9 +63,9 @@ def run(config, model, x=X, y=Y):
 
 
 def weights(draws):
-    """Draws of (weights, bias) of a linear model, shape (draws, features + 1)."""
-    weight, bias = draws["layer0.weight"], draws["layer0.bias"]
-    return np.concatenate([weight[..., 0], bias], axis=-1).reshape(-1, weight.shape[-2] + 1)
+    """Draws of (weights, bias) of a linear model, each output a draw of its own, shape (draws, features + 1)."""
+    both = np.concatenate([draws["layer0.weight"], draws["layer0.bias"][..., None, :]], axis=-2)
+    return np.moveaxis(both, -2, -1).reshape(-1, both.shape[-2])
 
 
 def check(draws, mean, covariance, mean_within, sd_within):

@@ -1,0 +1,27 @@
+"""What all tests share: JAX on the CPU, no windows, one thread per worker, and the languages that are installed."""
+
+import os
+from importlib.util import find_spec
+
+import pytest
+
+# Before anything imports JAX, torch or matplotlib.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+PYRO = find_spec("pyro") is not None and find_spec("torch") is not None
+LANGUAGES = ["numpyro", "pyro"] if PYRO else ["numpyro"]
+
+
+@pytest.fixture(params=LANGUAGES)
+def language(request: pytest.FixtureRequest) -> str:
+    """The name of a probabilistic language; the test runs once for each that is installed."""
+    return request.param
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``needs_pyro`` skip where Pyro is not installed."""
+    for item in items:
+        if not PYRO and item.get_closest_marker("needs_pyro"):
+            item.add_marker(pytest.mark.skip(reason="Pyro is not installed: pip install 'noisezoo[pyro]'"))
