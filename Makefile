@@ -21,6 +21,7 @@ NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebo
 .DELETE_ON_ERROR:
 
 demo: $(RUN_READY)
+	rm -rf runs/demo
 	$(BIN)/noisezoo compare half_cauchy --data diabetes --with svi,nuts,sgld --out runs/demo
 
 test: $(READY)

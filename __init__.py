@@ -1,4 +1,4 @@
-"""Every multiplicative noise is a prior: write it once as a program, run it under SVI, NUTS or SGLD, in NumPyro or Pyro.
+"""Every multiplicative noise is a prior: one program of it runs under SVI, NUTS and SGLD, in NumPyro and in Pyro.
 
 The names below are handed on from where they live, and only when asked for: importing the package imports neither JAX
 nor torch.

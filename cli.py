@@ -1,20 +1,20 @@
 """The command line: parses, calls, prints.  Whatever is slow to import is imported by the command that needs it."""
 
-import shlex
-import sys
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+PIPE_WIDTH = 120  # columns where the output is not a terminal
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-COLOURS = {"ok": "green", "failed": "red"}  # of a verdict, by how it begins; yellow otherwise
 
 app = typer.Typer(
     help="Every multiplicative noise is a prior: see which, and what SVI, NUTS and SGLD make of it.",
@@ -32,27 +32,22 @@ def list_() -> None:
     """What there is: noises and the priors they induce, structures, networks, strategies, data sets."""
     from .data.catalogue import CATALOGUE
     from .inference.strategies import GUIDES, STRATEGIES
-    from .models.catalogue import FORMS, NETWORKS
+    from .models.catalogue import EXAMPLES, FORM_MEANINGS
     from .models.noise import NOISES
     from .models.structure import STRUCTURES
 
     noises = [noise() for noise in NOISES.values()]
-    _print(
-        _table("Noises (PRIOR)", "noise", "settings", "prior on a weight"),
-        [(n.name, ", ".join(f"{k}={v:g}" for k, v in n.parameters), n.prior) for n in noises],
+    structures = [(name, (f.__doc__ or "").split(";")[0].rstrip(".")) for name, f in STRUCTURES.items()]
+    data = [(name, e.task, f"{e.rows} x {len(e.features)}", e.title) for name, e in CATALOGUE.items()]
+    _table(
+        "Noises: PRIOR", ("name", "settings", "prior on a weight"), [(n.name, _settings(n), n.prior) for n in noises]
     )
-    _print(
-        _table("Structures (--structure)", "name", "who shares a scale"),
-        [(name, _first_sentence(f)) for name, f in STRUCTURES.items()],
-    )
-    _print(_table("Forms (--form)", "name", "what is sampled"), FORMS.items())
-    _print(_table("Networks (--network)", "write", "what it is"), NETWORKS.items())
-    _print(_table("Strategies (--with)", "name", "what it does"), STRATEGIES.items())
-    _print(_table("Guides (--with svi:guide=NAME)", "name", "what it is"), GUIDES.items())
-    _print(
-        _table("Data sets (--data), or your own table as FILE.csv:TARGET", "name", "task", "rows x features", "title"),
-        [(name, e.task, f"{e.rows} x {len(e.features)}", e.title) for name, e in CATALOGUE.items()],
-    )
+    _table("Structures: --structure", ("name", "who shares a scale"), structures)
+    _table("Forms: --form", ("name", "what is sampled"), FORM_MEANINGS.items())
+    _table("Networks: --network", ("write", "what it is"), EXAMPLES.items())
+    _table("Strategies: --with", ("name", "what it does"), STRATEGIES.items())
+    _table("Guides: --with svi:guide=NAME", ("name", "what it is"), GUIDES.items())
+    _table("Data sets: --data, or FILE.csv:TARGET", ("name", "task", "rows x features", "title"), data)
 
 
 @app.command()
@@ -64,8 +59,7 @@ def show(
     with _one_sentence():
         from .models.catalogue import noise
 
-        found = noise(prior)
-        _show(found, out)
+        _show(noise(prior), out)
 
 
 @app.command()
@@ -73,15 +67,17 @@ def check(prior: PriorArgument) -> None:
     """Tell the author of a noise what is wrong with it, or show its prior."""
     with _one_sentence():
         from .models.catalogue import noise
-        from .models.check import check_noise
+        from .models.check import WARNING, check_noise
 
         found = noise(prior)
-        problems = check_noise(found)
-        for problem in problems:
-            _say(f"[red]x[/] {_plain(problem)}")
+        said = check_noise(found)
+        problems = [sentence for sentence in said if not sentence.startswith(WARNING)]
+        for sentence in said:
+            _say(f"[{'red' if sentence in problems else 'yellow'}]{escape(f'{found.name}: {sentence}')}[/]")
         if problems:
             raise typer.Exit(FAILED)
-        _say(f"[green]{_plain(found.name)} is a noise: nothing is wrong with it.[/]")
+        if not said:
+            _say(f"[green]{escape(found.name)}: nothing is wrong with it.[/]")
         _show(found, None)
 
 
@@ -90,38 +86,127 @@ def compare(
     prior: PriorArgument,
     data: Annotated[str, typer.Option(help="A data set of the list, or your own table: FILE.csv:TARGET.")],
     with_: Annotated[
-        str, typer.Option("--with", help="Strategies and settings: svi:guide=low_rank,steps=5000,nuts.")
+        str, typer.Option("--with", help="Strategies with their settings: svi:guide=low_rank,steps=5000,nuts.")
     ] = "svi,nuts,sgld",
-    structure: Annotated[str, typer.Option(help="Who shares a scale: iid, ard, add, ard_add.")] = "ard",
-    form: Annotated[str, typer.Option(help="What is sampled: expanded, hierarchical, marginal.")] = "expanded",
-    network: Annotated[str, typer.Option(help="linear, mlp:50, mlp:50-50,activation=relu, residual_mlp:50-50.")] = "mlp:50",
+    structure: Annotated[str, typer.Option(help="Who shares a scale: iid, ard, add or ard_add.")] = "ard",
+    form: Annotated[str, typer.Option(help="What is sampled: expanded, hierarchical or marginal.")] = "expanded",
+    network: Annotated[
+        str, typer.Option(help="linear, mlp:50, mlp:50-50,activation=relu, residual_mlp:50-50.")
+    ] = "mlp:50",
     ppl: Annotated[str, typer.Option(help="numpyro or pyro.")] = "numpyro",
     split: Annotated[int, typer.Option(help="Number of the train/test split.")] = 0,
     seed: Annotated[int, typer.Option(help="The run is a function of it.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the run, new or without a run in it.", show_default="runs/...")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the run, without a run in it.", show_default="runs/PRIOR-..."),
     ] = None,
     progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
 ) -> None:
-    """Run strategies on one model and one data set; a table, figures, the draws and a report go to a folder.
+    """Run strategies on one model and one data set; table, figures, draws and a report go to a folder.
 
     Exit code: 0 if every strategy ran (a verdict such as "not converged" is a result), 1 if one failed, 2 for bad
     input, 130 after Ctrl-C, which keeps what is finished.
     """
-    options = dict(data=data, structure=structure, form=form, network=network, ppl=ppl, split=split, seed=seed)
     with _one_sentence():
         from .inference import session
 
-        run = session.prepare(prior, **options, strategies=with_, out=out)
-    _say(f"{_plain(run.title)}\n[dim]{_plain(run.folder)}[/]")
-    session.go(run, progress=progress, say=_say)
-    _result(run.folder, run.facts)
+        words = {"data": data, "with_": with_, "structure": structure, "form": form, "network": network, "ppl": ppl}
+        found = session.prepare(prior, **words, split=split, seed=seed, out=out)
+        _say(f"[bold]{escape(found.run['title'])}[/]")
+        table = session.go(found, progress, lambda text: _say(escape(text)))
+        _result(found.folder, found.run, table)
 
 
 @app.command()
-def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]) -> None:
-    """Make the table, the figures and the report of a run again from its draws."""
+def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]) -> None:
+    """Make the table, the figures and the report of a run again from the draws in its folder."""
     with _one_sentence():
         from .inference import session
 
-        session.again(directory)
+        run, table = session.again(folder)
+        _result(folder, run, table)
+
+
+def _show(noise: Any, out: Path | None) -> None:
+    """Print what is known of a noise and its quantiles; save its figure."""
+    law = noise.law() if noise.law else None
+    facts = {
+        "prior on a weight": noise.prior or "not named",
+        "law of scale^2": "improper" if not noise.proper else _law(law) if law else "not known",
+        "p(weight)": "closed form" if noise.closed_form else "by quadrature" if law else "averaged over draws",
+        "proper": "yes" if noise.proper else "no: it has no draws, and NUTS and SGLD no posterior",
+        "source": noise.source or "not given",
+    }
+    _table(str(noise), ("", ""), facts.items(), header=False)
+    if noise.proper:
+        import numpy as np
+
+        from .models.views import draw_scales, draw_weights
+
+        draws = {"scale": draw_scales(noise, 20_000), "weight": np.abs(draw_weights(noise, 20_000))}
+        rows = [(f"|{k}|", *(f"{q:.3g}" for q in np.quantile(np.abs(v), QUANTILES))) for k, v in draws.items()]
+        _table("Quantiles at sigma0 = 1, of 20,000 draws", ("", *(f"{q:.0%}" for q in QUANTILES)), rows)
+    if out:
+        from .inference.folder import through
+        from .models.views import plot_noise
+
+        through(out, lambda part: plot_noise(noise).savefig(part, dpi=130))
+        _say(f"figure: {escape(str(out))}")
+
+
+def _result(folder: Path, run: dict[str, Any], table: Any) -> None:
+    """Print the table, the verdicts and where everything is; exit with the code that tells how it went."""
+    from .inference.report import numbers, verdicts
+
+    if table is not None:
+        head, rows = numbers(table)
+        _table("", head, rows)
+    for label, verdict, tone in verdicts(run, table):
+        _say(f"[bold]{escape(label)}[/]  [{tone}]{escape(verdict)}[/]")
+    _say(f"\nreport: {escape(str(folder / 'report.html'))}")
+    statuses = {entry["status"] for entry in run["fits"].values()}
+    if "interrupted" in statuses:
+        raise typer.Exit(INTERRUPTED)
+    if "failed" in statuses:
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Say what is wrong with the input in one sentence instead of a traceback."""
+    try:
+        yield
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"[red]noisezoo:[/] {escape(' '.join(str(error).split()))}")
+        raise typer.Exit(BAD_INPUT) from None
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
+
+
+def _say(text: str) -> None:
+    _console().print(text, soft_wrap=True, highlight=False)
+
+
+def _table(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], header: bool = True) -> None:
+    """Print a table; a first column is never wrapped."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=header)
+    for i, name in enumerate(head):
+        table.add_column(name, no_wrap=i == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    _console().print(table)
+
+
+def _settings(noise: Any) -> str:
+    return ", ".join(f"{k}={v:g}" for k, v in noise.parameters)
+
+
+def _law(law: Any) -> str:
+    """A frozen scipy distribution as it would be written."""
+    if not hasattr(law, "dist"):
+        return "known, without a name"
+    settings = [*(f"{v:g}" for v in law.args), *(f"{k}={v:g}" for k, v in law.kwds.items())]
+    return f"{law.dist.name}({', '.join(settings)})"

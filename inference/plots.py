@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 OWN = {"nuts": "#0072B2", "svi": "#D55E00", "sgld": "#009E73"}
 SPARE = ("#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#666666")
@@ -37,8 +37,8 @@ PREDICTED = {
 }
 COVERAGE_CAPTION = "A curve above the line: intervals wider than they need be; below: narrower than they promise."
 AGREEMENT_CAPTION = (
-    "One point per test row. On the line the two inferences predict alike; below it on the right, the inference is "
-    "surer of itself than the reference."
+    "One point per test row. On the line both inferences say the same; below it in the right panel, the inference is "
+    "surer of f(x) than the reference."
 )
 SCALES_CAPTION = (
     "Medians with 50% and 90% intervals. A scale near zero switches its unit off. Hidden units have no names that "
@@ -58,6 +58,14 @@ class Picture(NamedTuple):
     title: str
     caption: str
     figure: Figure
+
+
+class Scales(NamedTuple):
+    """One panel of scales: draws (sample, unit) by label, and the units' names, [] if they have none."""
+
+    title: str
+    units: list[str]
+    values: dict[str, np.ndarray]
 
 
 def pictures(trees: Trees, reference: str | None = None) -> Iterator[Picture]:
@@ -113,7 +121,7 @@ def coverage(trees: Trees) -> Figure:
         rank = np.mean(_draws(tree, "predictions", "y") < _observed(tree), axis=0)
         ax.plot(level, [np.mean(np.abs(2 * rank - 1) <= p) for p in level], color=colour, lw=1.8, label=label)
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="predictive interval", ylabel=f"share of {rows} test rows inside it")
-    ax.set_aspect("equal")
+    ax.set_box_aspect(1)
     _percent(ax, "xy")
     ax.legend(loc="upper left", frameon=False)
     return figure
@@ -138,15 +146,19 @@ def agreement(trees: Trees, reference: str) -> Figure:
 
 
 def scales(trees: Trees) -> Figure | None:
-    """The scales of each layer: a forest by input unit for the first, sorted ones elsewhere; None without scales."""
-    layers = [name for name in _scale_names(trees)]
-    if not layers:
+    """The scales: a forest by input unit for the first layer and for whole layers, sorted ones where units have no name.
+
+    None if no fit has scales.
+    """
+    panels = _scale_panels(trees)
+    if not panels:
         return None
-    height = max(_height(trees, name) for name in layers)
-    figure = _figure(min(4.2 * len(layers) + 0.8, 13), height)
-    axes = figure.subplots(1, len(layers), squeeze=False)[0]
-    for ax, name in zip(axes, layers, strict=True):
-        (_forest if _named(trees, name) else _sorted)(ax, trees, name)
+    units = max(min(len(panel.units), UNITS) for panel in panels)
+    figure = _figure(min(4.2 * len(panels) + 0.8, 13), max(3.4, 1.1 + units * (0.12 + 0.13 * len(trees))))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    colour = colours(trees)
+    for ax, panel in zip(axes, panels, strict=True):
+        (_forest if panel.units else _sorted)(ax, panel, colour)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
@@ -184,9 +196,9 @@ def loss(trees: Trees) -> Figure | None:
         if label in shown:
             step, value = shown[label]["step"].values, shown[label]["loss"].values
             ax.plot(step.T, value.T, color=colour, lw=1.3, label=[label] + [None] * (len(value) - 1))
-            ends.append((value.min(), np.quantile(value[:, value.shape[1] // 20 :], 0.99)))
+            ends.append((value.min(), np.quantile(value[:, value.shape[1] // 5 :], 0.99)))
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
-    ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    ax.set_ylim(low - 0.1 * (high - low), high + 0.4 * (high - low))
     ax.set(xlabel="step", ylabel="negative ELBO")
     ax.margins(x=0.01)
     ax.legend(frameon=False)
@@ -209,7 +221,7 @@ def _predicted(ax: Axes, tree: Any, colour: str) -> str:
     span = np.ptp(observed) or 1.0
     ends = np.array([observed.min() - 0.05 * span, observed.max() + 0.05 * span])
     ax.plot(ends, ends, color=INK, lw=0.8, zorder=0)
-    ax.set(xlim=ends, ylim=(observed.min() - 0.5 * span, observed.max() + 0.5 * span))
+    ax.set(xlim=ends, ylim=(observed.min() - 0.3 * span, observed.max() + 0.3 * span))
     ax.set(xlabel=_target(tree, "observed"), ylabel=_target(tree, "predicted"))
     return f"{inside.sum()} of {inside.size} inside the {INTERVAL:.0%} interval"
 
@@ -230,7 +242,10 @@ def _function(ax: Axes, tree: Any, colour: str) -> str:
     ax.plot(x, both["f"][:, first].mean(axis=0), color=colour, lw=1.8, label="mean")
     ax.plot(x_train, tree["observed_data"]["y"].values, ".", color=INK, ms=4, alpha=0.6, label="training rows")
     ax.plot(x_test, _observed(tree), "o", mfc="white", color=INK, ms=4, alpha=0.8, label="test rows")
-    ax.set(xlabel=str(tree["constant_data"]["x"].coords["feature"].values[0]), ylabel=_target(tree, ""))
+    feature = tree["constant_data"]["x"].coords["feature"].values[0]
+    ax.set(xlabel=f"{feature} (standardised)", ylabel=_target(tree, ""))
+    if ax.get_subplotspec().is_first_col():
+        ax.legend(frameon=False, fontsize="small")
     return ""
 
 
@@ -247,41 +262,38 @@ def _reliability(ax: Axes, tree: Any, colour: str) -> str:
     height = np.histogram(confidence, edges)[0] / confidence.size
     ax.bar(edges[:-1], 0.25 * height / height.max(), width=0.05, align="edge", color=FAINT, alpha=0.6, zorder=-1)
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"predicted probability of {what}", ylabel="how often it was so")
-    ax.set_aspect("equal")
+    ax.set_box_aspect(1)
     _percent(ax, "xy")
     return f"calibration error {np.sum(n * np.abs(share - x)) / n.sum():.1%}"
 
 
-def _forest(ax: Axes, trees: Trees, name: str) -> None:
-    """Median and interval of each unit's scale, on a log axis, the units with the largest scales on top."""
-    values = {label: _scale(tree, name) for label, tree in trees.items() if name in tree["posterior"]}
-    units = _units(next(iter(trees.values())), name)
-    size = np.median([np.median(v, axis=0) for v in values.values()], axis=0)
-    top = np.argsort(-size)[:UNITS]
-    offsets = np.linspace(-0.27, 0.27, len(values)) if len(values) > 1 else [0.0]
-    for (label, colour), offset, marker in zip(colours(values).items(), offsets, _markers(), strict=False):
-        _interval(ax, values[label][:, top], np.arange(top.size) + offset, colour, marker, label)
-    ax.set_yticks(np.arange(top.size), [units[i] for i in top])
+def _forest(ax: Axes, panel: Scales, colour: dict[str, str]) -> None:
+    """Median and intervals of each unit's scale, the largest on top."""
+    size = np.median([np.median(v, axis=0) for v in panel.values.values()], axis=0)
+    top = np.argsort(-size, kind="stable")[:UNITS]
+    offsets = np.linspace(-0.27, 0.27, len(panel.values)) if len(panel.values) > 1 else [0.0]
+    for (label, values), offset, marker in zip(panel.values.items(), offsets, _markers(), strict=False):
+        _interval(ax, values[:, top], np.arange(top.size) + offset, colour[label], marker, label)
+    ax.set_yticks(np.arange(top.size), [panel.units[i] for i in top])
     ax.set_ylim(top.size - 0.5, -0.5)
-    more = f" (the largest {UNITS} of {len(units)})" if len(units) > UNITS else ""
-    ax.set_title(f"{name}{more}", loc="left")
-    _scale_axis(ax, "x", values)
+    more = f", the {UNITS} largest of {len(panel.units)}" if len(panel.units) > UNITS else ""
+    ax.set_title(f"{panel.title}{more}", loc="left")
+    _scale_axis(ax, "x", panel)
 
 
-def _sorted(ax: Axes, trees: Trees, name: str) -> None:
+def _sorted(ax: Axes, panel: Scales, colour: dict[str, str]) -> None:
     """Scales sorted within each draw, so that which unit is which does not matter: median and band."""
-    values = {label: _scale(tree, name) for label, tree in trees.items() if name in tree["posterior"]}
-    for label, colour in colours(values).items():
-        v = -np.sort(-values[label], axis=1)
-        low, middle, high = np.quantile(v, [(1 - INTERVAL) / 2, 0.5, (1 + INTERVAL) / 2], axis=0)
-        rank = np.arange(1, v.shape[1] + 1)
-        ax.fill_between(rank, low, high, color=colour, alpha=0.2, lw=0)
-        ax.plot(rank, middle, color=colour, lw=1.8, label=label)
-    ax.set_title(f"{name}, sorted", loc="left")
-    ax.set_xlabel("unit, by size")
+    for label, values in panel.values.items():
+        values = -np.sort(-values, axis=1)
+        low, middle, high = np.quantile(values, [(1 - INTERVAL) / 2, 0.5, (1 + INTERVAL) / 2], axis=0)
+        rank = np.arange(1, values.shape[1] + 1)
+        ax.fill_between(rank, low, high, color=colour[label], alpha=0.2, lw=0)
+        ax.plot(rank, middle, color=colour[label], lw=1.8, label=label)
+    ax.set_title(f"{panel.title}, sorted", loc="left")
+    ax.set_xlabel("rank")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.margins(x=0.02)
-    _scale_axis(ax, "y", values)
+    _scale_axis(ax, "y", panel)
 
 
 def _interval(ax: Axes, values: np.ndarray, y: Any, colour: str, marker: str, label: str) -> None:
@@ -291,15 +303,19 @@ def _interval(ax: Axes, values: np.ndarray, y: Any, colour: str, marker: str, la
     ax.plot(middle, y, marker, ms=4, color=colour, label=label, mec="white", mew=0.4)
 
 
-def _scale_axis(ax: Axes, axis: str, values: dict[str, np.ndarray]) -> None:
-    """A log axis over where most of the scales lie, linear where some are exactly zero (discrete noise)."""
-    every = np.concatenate([v.ravel() for v in values.values()])
-    name = "scale"
-    if every.min() > 0:
-        low, high = np.quantile(every, [0.01, 0.995])
-        ax.set(**{f"{axis}scale": "log", f"{axis}lim": (low / 1.5, high * 1.5)})
-        name = "scale (log axis)"
-    ax.set(**{f"{axis}label": name})
+def _scale_axis(ax: Axes, axis: str, panel: Scales) -> None:
+    """A log axis over where most of the scales lie; linear where some are exactly zero (discrete noise)."""
+    every = np.concatenate([v.ravel() for v in panel.values.values()])
+    if every.min() <= 0:
+        ax.set(**{f"{axis}label": "scale"})
+        return
+    low, high = np.quantile(every, [0.01, 0.995])
+    ax.set(**{f"{axis}scale": "log", f"{axis}lim": (low / 1.5, high * 1.5), f"{axis}label": "scale (log axis)"})
+    ticks = getattr(ax, f"{axis}axis")
+    if high / low < 300:
+        ticks.set_major_locator(LogLocator(subs=(1, 3)))
+        ticks.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ticks.set_minor_formatter(NullFormatter())
 
 
 def _ranks(ax: Axes, values: np.ndarray, shades: list[str]) -> None:
@@ -331,8 +347,8 @@ def _watched(tree: Any) -> dict[str, np.ndarray]:
         if "class" in at.dims:
             at = at.isel({"class": int(np.argmax(spread.isel(row=row).values))})
         found[f"f(x), {word} row\nR-hat {float(worst[row]):.2f}"] = at.transpose("chain", "draw").values
-    if "precision" in tree["posterior"]:
-        sd = tree.attrs["y_scale"] * tree["posterior"]["precision"] ** -0.5
+    if "noise_sd" in tree.children.get("functionals", ()):
+        sd = tree["functionals"]["noise_sd"]
         found[f"noise sd\nR-hat {float(rhat(sd)):.2f}"] = sd.transpose("chain", "draw").values
     return found
 
@@ -370,36 +386,46 @@ def _quantity(tree: Any) -> str:
     return "p(observed class)" if "class" in tree["predictions"]["f"].dims else f"p({_classes(tree)[1]})"
 
 
-def _scale_names(trees: Trees) -> list[str]:
-    """Sites of scales in order of their layers, of any fit."""
-    names = {str(n) for tree in trees.values() for n in tree["posterior"] if ".scale" in str(n)}
-    return sorted(n for n in names if not n.endswith(".raw"))
+def _scale_panels(trees: Trees) -> list[Scales]:
+    """The scales of all fits, site by site in order of their layers; those of whole layers together."""
+    sites = {str(name) for tree in trees.values() for name in tree["posterior"] if ".scale" in str(name)}
+    sites = sorted(name for name in sites if not name.endswith((".raw", ".log_uniform")))
+    layers = [name for name in sites if not _unit_dims(trees, name)]
+    panels = [_scale_panel(trees, name) for name in sites if name not in layers]
+    if layers:
+        values = {label: np.hstack([_scale(tree, n) for n in layers]) for label, tree in _with(trees, *layers).items()}
+        panels.append(Scales("scales of layers", layers, values))
+    return panels
+
+
+def _scale_panel(trees: Trees, name: str) -> Scales:
+    having = _with(trees, name)
+    named = _unit_dims(trees, name) == ["layer0.unit_in"]
+    units = _only(having)["posterior"][name].coords["layer0.unit_in"].values if named else []
+    return Scales(name, [str(unit) for unit in units], {label: _scale(tree, name) for label, tree in having.items()})
 
 
 def _scale(tree: Any, name: str) -> np.ndarray:
-    """Draws (sample, unit) of a scale; its size where it may be negative."""
+    """Draws (sample, unit) of a scale, at most 1000; its size where it may be negative."""
     values = _draws(tree, "posterior", name)
+    values = values[:: max(1, len(values) // 1000)]
     return np.abs(values.reshape(len(values), -1))
 
 
-def _units(tree: Any, name: str) -> list[str]:
-    """The names of a site's units, [""] for a site that is one number."""
-    dims = [d for d in tree["posterior"][name].dims if d not in ("chain", "draw")]
-    return [str(c) for c in tree["posterior"][name].coords[dims[0]].values] if dims else [""]
+def _with(trees: Trees, *names: str) -> Trees:
+    return {label: tree for label, tree in trees.items() if all(name in tree["posterior"] for name in names)}
 
 
-def _named(trees: Trees, name: str) -> bool:
-    """Whether a site's units are known by name: the features of the first layer, or a whole layer."""
-    site = next(tree["posterior"][name] for tree in trees.values() if name in tree["posterior"])
-    dims = [d for d in site.dims if d not in ("chain", "draw")]
-    return not dims or dims == ["layer0.unit_in"]
+def _unit_dims(trees: Trees, name: str) -> list[str]:
+    dims = _only(_with(trees, name))["posterior"][name].dims
+    return [str(dim) for dim in dims if dim not in ("chain", "draw")]
 
 
 def _panels(trees: Trees, draw: Callable[[Axes, Any, str], str]) -> Figure:
     """One panel for each fit, with its label and what `draw` says as the title."""
-    wide = min(len(trees), PER_ROW)
+    wide = 2 if len(trees) == 4 else min(len(trees), PER_ROW)
     tall = -(-len(trees) // wide)
-    figure = _figure(max(3.4 * wide, 5), 3.6 * tall)
+    figure = _figure(max(3.4 * wide, 5), 3.8 * tall)
     axes = figure.subplots(tall, wide, squeeze=False, sharex=True, sharey=True).ravel()
     for ax, (label, colour) in zip(axes, colours(trees).items(), strict=False):
         said = draw(ax, trees[label], colour)
@@ -421,7 +447,7 @@ def _diagonal(ax: Axes, kind: str) -> None:
     low = 0.0 if kind == "sd" else low
     ax.plot([low, high], [low, high], color=INK, lw=0.8, zorder=0)
     ax.set(xlim=(low, high), ylim=(low, high))
-    ax.set_aspect("equal")
+    ax.set_box_aspect(1)
 
 
 def _percent(ax: Axes, which: str) -> None:
@@ -443,11 +469,6 @@ def _shades(colour: str, count: int) -> list[str]:
     rgb = np.array(to_rgb(colour))
     mixes = np.linspace(-0.35, 0.45, count) if count > 1 else [0.0]
     return [to_hex(tuple(rgb * (1 + m) if m < 0 else rgb + (1 - rgb) * m)) for m in mixes]
-
-
-def _height(trees: Trees, name: str) -> float:
-    units = min(len(_units(next(iter(trees.values())), name)), UNITS) if _named(trees, name) else 0
-    return max(3.4, 1.1 + units * (0.12 + 0.13 * len(trees)))
 
 
 def _markers() -> Iterator[str]:

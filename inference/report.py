@@ -3,54 +3,173 @@
 import base64
 import html
 import io
+import math
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import folder
 from .plots import Picture, pictures
 
-COLUMNS: dict[str, str] = {}
+
+class Column(NamedTuple):
+    """How a column of the table is shown: a short head, a format, and what it means."""
+
+    head: str
+    format: str
+    meaning: str
+
+
+COLUMNS: dict[str, Column] = {}
 
 
 def write(path: Path, run: dict[str, Any], table: Any, trees: dict[str, Any]) -> None:
-    """Write ``table.csv``, the figures and ``report.html`` into the run folder `path`."""
-    folder.through(path / "table.csv", table.to_csv)
+    """Write ``table.csv``, the figures and ``report.html`` into the run folder `path`.
+
+    `run` is what ``run.json`` holds, `table` that of `compare` (None if nothing was fitted), `trees` the fits.
+    """
+    if table is not None:
+        folder.through(path / "table.csv", table.to_csv)
     shown = []
-    for picture in pictures(trees, run.get("reference")):
-        picture_png = png(picture)
-        folder.write(path / f"{folder.file_name(picture.name)}.png", picture_png)
-        shown.append((picture, picture_png))
+    for picture in pictures(trees, run["reference"]):
+        image = png(picture)
+        folder.write(path / f"{folder.file_name(picture.name)}.png", image)
+        shown.append((picture, image))
     folder.write(path / "report.html", page(run, table, shown))
 
 
 def png(picture: Picture) -> bytes:
     """A picture as a PNG."""
     buffer = io.BytesIO()
-    picture.figure.savefig(buffer, format="png", dpi=130)
+    picture.figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
 def page(run: dict[str, Any], table: Any, shown: Iterable[tuple[Picture, bytes]]) -> str:
-    """The report as one HTML page that needs no other file.
-
-    `run` is what ``run.json`` holds, `table` that of `compare`, `shown` the pictures with their PNGs.
-    """
+    """The report as one HTML page that needs no other file."""
     return PAGE.substitute(
-        title=_text(f"{run['noise']} on {run['data']}"),
-        facts=_facts(run),
-        verdicts=_verdicts(run, table),
-        table=_table(table),
-        columns=_columns(table),
-        pictures="\n".join(_picture(picture, image) for picture, image in shown),
-        command=_text(command(run)),
-        versions=_text(", ".join(f"{name} {version}" for name, version in run["versions"].items())),
-        checksum=_text(run["data_sha256"]),
+        title=html.escape(run["title"]),
+        started=html.escape(run["started"]),
+        verdicts="".join(_verdict(*row) for row in verdicts(run, table)),
+        table="" if table is None else _table(*numbers(table, every=True)),
+        meanings="" if table is None else _meanings(table),
+        pictures="".join(_picture(picture, image) for picture, image in shown),
+        command=html.escape(command(run)),
+        settings=_table(("strategy", "settings"), [(k, _pairs(v["settings"])) for k, v in run["fits"].items()]),
+        versions=html.escape(_pairs(run["versions"], " ")),
+        checksum=html.escape(run["data_sha256"]),
     )
 
 
 def command(run: dict[str, Any]) -> str:
     """The shell command that does the run again."""
-    return shlex.join(["noisezoo", "compare", run["prior"], *(f"--{k}={v}" for k, v in run["options"].items())])
+    options = [word for name, value in run["options"].items() for word in (f"--{name}", str(value))]
+    return shlex.join(["noisezoo", "compare", run["prior"], *options])
+
+
+def verdicts(run: dict[str, Any], table: Any) -> list[tuple[str, str, str]]:
+    """What to say of each strategy: label, verdict with its reason, and a colour."""
+    return [(label, *_judged(label, entry, table)) for label, entry in run["fits"].items()]
+
+
+def numbers(table: Any, every: bool = False) -> tuple[list[str], list[list[str]]]:
+    """The table as text, head and rows: `every` column, or those that matter most; none that is empty."""
+    names = [n for n in COLUMNS if n in table and (every or n in SHORT) and table[n].notna().any()]
+    head = ["", *(COLUMNS[n].head for n in names)]
+    rows = [[str(label), *(_cell(n, row[n]) for n in names)] for label, row in table.iterrows()]
+    return head, rows
+
+
+def _judged(label: str, entry: dict[str, Any], table: Any) -> tuple[str, str]:
+    if entry["status"] != "done":
+        return f"{entry['status']}: {entry['why']}" if entry["why"] else entry["status"], "red"
+    verdict = str(table.loc[label, "verdict"])
+    return verdict, "green" if verdict.startswith("ok") else "yellow"
+
+
+def _cell(name: str, value: Any) -> str:
+    """A number as text; nothing where it has no meaning."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return format(value, COLUMNS[name].format)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    cells = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in row)}</tr>" for row in rows)
+    top = "".join(f"<th>{html.escape(h)}</th>" for h in head)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{cells}</tbody></table></div>'
+
+
+def _verdict(label: str, verdict: str, tone: str) -> str:
+    return f'<p class="verdict {tone}"><b>{html.escape(label)}</b> {html.escape(verdict)}</p>'
+
+
+def _meanings(table: Any) -> str:
+    shown = [COLUMNS[n] for n in COLUMNS if n in table and table[n].notna().any()]
+    return "<dl>" + "".join(f"<dt>{html.escape(c.head)}</dt><dd>{html.escape(c.meaning)}</dd>" for c in shown) + "</dl>"
+
+
+def _picture(picture: Picture, image: bytes) -> str:
+    source = f"data:image/png;base64,{base64.b64encode(image).decode()}"
+    title, caption = html.escape(picture.title), html.escape(picture.caption)
+    return f'<figure><h2>{title}</h2><img src="{source}" alt="{title}"><figcaption>{caption}</figcaption></figure>'
+
+
+def _pairs(values: dict[str, Any], between: str = "=") -> str:
+    return ", ".join(f"{k}{between}{v}" for k, v in values.items())
+
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>noisezoo: $title</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin-bottom: 0; }
+h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
+.faint, figcaption { color: #666; }
+.verdict { margin: .4rem 0; padding: .35rem .8rem; border-left: .35rem solid; background: #f6f6f6; }
+.green { border-color: #009e73; }
+.yellow { border-color: #e69f00; }
+.red { border-color: #c0392b; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top; }
+th:first-child, td:first-child { text-align: left; white-space: nowrap; font-weight: 600; }
+details table td { text-align: left; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .9rem; }
+dt { font-weight: 600; }
+dd { margin: 0; }
+figure { margin: 0; }
+img { max-width: 100%; height: auto; }
+pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+<p class="faint">$started</p>
+<h2>Verdicts</h2>
+$verdicts
+<h2>Table</h2>
+$table
+<details><summary>How to read it</summary>
+<p>The test scores say how good the predictions are; R-hat, ESS, divergences and k-hat whether the inference did what it
+set out to; the distances how far its predictions lie from those of the reference. All of it is judged on f(x), not on
+weights, which can be permuted at no cost. An empty cell has no meaning for that strategy.</p>
+$meanings
+</details>
+$pictures
+<h2>The same again</h2>
+<pre>$command</pre>
+<details><summary>Settings and versions</summary>
+$settings
+<p class="faint">$versions</p>
+<p class="faint">sha256 of the data: $checksum</p>
+</details>
+</body>
+</html>
+""")

@@ -22,6 +22,18 @@ from .structure import STRUCTURES, Structure
 from .weight import prior
 
 LINEAR = "linear"
+# how to write a network, and what it is
+EXAMPLES = {
+    "linear": "no hidden layer: regression, or logistic regression",
+    "mlp:50": "a perceptron with hidden layers of these widths",
+    "mlp:50-50,activation=relu": "tanh (the default) or relu",
+    "residual_mlp:50-50": "h + act(h W + b) wherever a layer keeps its width",
+}
+FORM_MEANINGS = {
+    "expanded": "scale and z ~ N(0, sigma0^2); the weight is scale * z",
+    "hierarchical": "scale, then the weight ~ N(0, scale^2 sigma0^2)",
+    "marginal": "the weight alone, its scale integrated out (where that has a closed form)",
+}
 TASKS = ("regression", "binary", "categorical")
 
 

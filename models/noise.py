@@ -43,7 +43,7 @@ class Noise:
     name, parameters : what it is called and its settings, as pairs.
     prior : what the literature calls the induced prior on a weight.
     source : paper and equation.
-    law : ``() -> frozen scipy.stats distribution`` of lambda^2; None where unknown or improper.
+    law : ``() -> scipy.stats distribution`` of lambda^2, its parameters fixed; None where unknown or improper.
     closed_form : ``(w, sigma0) -> log p(w)``, elementwise in NumPy; of the part that has a density.
     row : ``(w, sigma0) -> log p(w)`` of rows, shape (..., d) -> (...), whose d weights share one lambda.
     weight : ``(dist, sigma0) -> distribution`` of one weight, where both languages have it.
@@ -80,7 +80,8 @@ class Noise:
         return scales
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(f'{k}={v:g}' for k, v in self.parameters)})"
+        settings = ", ".join(f"{k}={v:g}" for k, v in self.parameters)
+        return f"{self.name}({settings})" if settings else self.name
 
 
 def as_noise(f: Noise | Program) -> Noise:
@@ -272,7 +273,7 @@ def uniform() -> Noise:
     return Noise(
         lambda p, name, shape: _sample(p, name, shape, p.dist.Uniform(0.0, 1.0)),
         "uniform",
-        prior="exponential-integral prior",
+        prior="exponential integral",
         source=f"{SHRINKAGE}, extended",
         law=_scipy("beta", 0.5, 1.0),
         closed_form=closed_form,

@@ -63,7 +63,7 @@ def plot_noise(noise: Noise | Callable, seed: int = 0) -> "Figure":
     scales = np.abs(draw_scales(noise, DRAWS, seed)) if noise.proper else np.array([])
     weights = draw_weights(noise, DRAWS, 1.0, seed) if noise.proper else np.array([])
     figure = Figure(figsize=(12, 3.8), layout="constrained")
-    figure.suptitle(f"{noise}: {noise.prior} prior" if noise.prior else str(noise), fontweight="bold")
+    figure.suptitle(f"{noise}: {noise.prior}" if noise.prior else str(noise), fontweight="bold")
     left, middle, right = figure.subplots(1, 3)
     _plot_scale(left, noise, scales)
     _plot_weight(middle, noise, weights)

@@ -1,4 +1,4 @@
-"""A driver of a few lines: each call of an algorithm seeded by (chain, number of the call)."""
+"""Pyro's strategies on a posterior that is known, by the driver or call by call."""
 
 import itertools
 from importlib import import_module
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from linear_model import PRECISION, SIGMA0, data, ones
 from noisezoo.inference.pyro import target
+from noisezoo.inference.run import fit
 from noisezoo.models.network import layer
 from noisezoo.models.ppl import ppl
 from noisezoo.models.weight import prior
@@ -30,7 +31,7 @@ def bind(config, model, x, y):
 
 
 def chain(algorithm, x, y, number=0):
-    """One chain, lazily: the info of each step of the warmup, then (sites, stats) of each draw."""
+    """One chain, torch seeded for every call: the info of each warmup step, then (sites, stats) of each draw."""
     calls = itertools.count(1000003 * number)
 
     def call(function, *args):
@@ -51,15 +52,9 @@ def chain(algorithm, x, y, number=0):
 
 
 def run(config, model, x=X, y=Y):
-    """Draws and stats, name -> (chain, draw, ...)."""
-    x, y = torch.as_tensor(x), torch.as_tensor(y)
-    algorithm = bind(config, model, x, y)
-    chains = [list(chain(algorithm, x, y, c))[algorithm.warmup :] for c in range(algorithm.chains)]
-    draws, stats = (
-        {name: np.array([[np.asarray(d[i][name]) for d in c] for c in chains]) for name in chains[0][0][i]}
-        for i in (0, 1)
-    )
-    return draws, stats
+    """Draws and stats, name -> (chain, draw, ...), by the package's own driver."""
+    found = fit(model, config, torch.as_tensor(x), torch.as_tensor(y), progress=False)
+    return found.draws, found.stats
 
 
 def weights(draws):

@@ -42,7 +42,7 @@ def test_stationary_mean_and_variance(temperature):
 
 
 def test_posterior_known_exactly():
-    draws, stats = run(SGLD(warmup=300, draws=250, thin=4, step_size=0.01, chains=2), copies)
+    draws, stats = run(SGLD(warmup=250, draws=200, thin=4, step_size=0.01, chains=2), copies)
     check(weights(draws), *posterior(X, Y), 0.1, 0.1)
     assert np.isfinite(stats["lp"]).all()
 

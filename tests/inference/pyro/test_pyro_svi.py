@@ -10,7 +10,7 @@ from noisezoo.models import likelihood, noise
 from noisezoo.models.network import mlp
 from noisezoo.models.ppl import ppl
 from noisezoo.models.weight import prior
-from pyro_driver import X, Y, bind, chain, check, run, weights
+from pyro_driver import X, Y, bind, chain, check, copies, run, weights
 
 NET = likelihood.gaussian(mlp(3), prior(noise.half_cauchy(), "ard", "expanded"))
 
@@ -25,23 +25,23 @@ def evidence():
 
 def test_laplace_is_exact_on_a_gaussian():
     """So are its densities: log p(w, y) - log q(w) = log p(y) at every draw."""
-    draws, stats = run(SVI(guide="laplace", steps=1500, lr=0.02, draws=3000), model())
+    draws, stats = run(SVI(guide="laplace", steps=1200, lr=0.02, draws=2000), model())
     check(weights(draws), *posterior(X, Y), 0.1, 0.05)
     np.testing.assert_allclose(stats["log_p"] - stats["log_q"], evidence(), atol=0.05)
 
 
 def test_full_rank_is_exact_on_a_gaussian():
-    draws, stats = run(SVI(guide="full_rank", steps=3000, particles=2, draws=3000), model())
+    draws, stats = run(SVI(guide="full_rank", steps=3000, particles=2, draws=2000), model())
     check(weights(draws), *posterior(X, Y), 0.1, 0.05)
     np.testing.assert_allclose((stats["log_p"] - stats["log_q"]).mean(), evidence(), atol=0.02)
 
 
 def test_mean_field_is_too_narrow_as_it_must_be():
     """The optimum of a factorised Gaussian has the variances 1 / (precision matrix)_ii, below the true ones."""
-    draws, _ = run(SVI(guide="mean_field", steps=3000, draws=3000), model())
+    draws, _ = run(SVI(guide="mean_field", steps=2000, draws=400), copies)
     mean, covariance = posterior(X, Y)
     narrow = 1 / np.diag(np.linalg.inv(covariance))
-    check(weights(draws), mean, np.diag(narrow), 0.2, 0.08)
+    check(weights(draws), mean, np.diag(narrow), 0.1, 0.05)
     assert np.sqrt(narrow / np.diag(covariance)).min() < 0.8
 
 
@@ -57,7 +57,7 @@ def test_dropout_is_its_ridge():
     a = 0.5
     weight = prior(noise.gaussian_dropout(a=a), "iid", "expanded", SIGMA0)
     draws, stats = run(
-        SVI(guide="dropout", steps=3000, lr=0.02, draws=1500), likelihood.gaussian(mlp(), weight, PRECISION)
+        SVI(guide="dropout", steps=2000, lr=0.02, draws=1000), likelihood.gaussian(mlp(), weight, PRECISION)
     )
     design = np.c_[X, np.ones(len(X))]
     gram = design.T @ design
@@ -67,7 +67,7 @@ def test_dropout_is_its_ridge():
     np.testing.assert_allclose(point, ridge, atol=0.05)
     assert np.abs(ridge - posterior(X, Y)[0]).max() > 0.2, "the noise must matter for this test to mean anything"
     scale = draws["layer0.scale"].reshape(-1, 2)
-    np.testing.assert_allclose(scale.mean(0), 1.0, atol=4 * np.sqrt(a / 1500))
+    np.testing.assert_allclose(scale.mean(0), 1.0, atol=4 * np.sqrt(a / 1000))
     np.testing.assert_allclose(scale.var(0), a, rtol=0.15)
     np.testing.assert_allclose(draws["layer0.weight"], draws["layer0.scale"] * draws["layer0.base"], rtol=1e-6)
     assert stats == {} and (draws["layer0.base"] == draws["layer0.base"][:, :1]).all()
@@ -116,11 +116,9 @@ def test_chains_do_not_share_parameters():
     assert len(pyro.get_param_store()) == 0
 
 
-def test_nan_is_in_the_loss_for_the_driver_to_see():
-    x, y = torch.as_tensor(X), torch.as_tensor(Y)
-    algorithm = bind(SVI(guide="mean_field", steps=10, lr=1e30, draws=1), model(), x, y)
-    losses = [info["loss"] for info, _ in zip(chain(algorithm, x, y), range(10), strict=False)]
-    assert not np.isfinite(losses[-1])
+def test_divergence_is_said_in_one_sentence():
+    with pytest.raises(FloatingPointError, match="loss is no longer finite"):
+        run(SVI(guide="mean_field", steps=10, lr=1e30, draws=1), model())
 
 
 def test_no_mode_is_said_in_one_sentence():

@@ -1,0 +1,58 @@
+"""The site: MyST pages in prose, and the API from the docstrings."""
+
+import re
+from importlib.util import find_spec
+
+import noisezoo
+
+project = "noisezoo"
+author = "The noisezoo authors"
+copyright = "the noisezoo authors"
+version = release = noisezoo.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+html_theme = "furo"
+html_title = f"noisezoo {version}"
+default_role = "code"
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_mock_imports = [] if find_spec("torch") else ["array_api_compat", "posteriors", "pyro", "torch", "torchopt"]
+
+ENTRY = re.compile(r"(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*) : (?P<text>.*)")
+RULE = re.compile(r"-{3,}$")
+
+
+def house_style(app, what, name, obj, options, lines: list[str]) -> None:
+    """``name : what it is``, with or without a ``Parameters`` heading over it, becomes a definition list."""
+    out: list[str] = []
+    in_entry = False
+    for i, line in enumerate(lines):
+        if RULE.match(line) and out and out[-1].startswith(".. rubric::"):
+            out.append("")
+        elif i + 1 < len(lines) and RULE.match(lines[i + 1]) and line.strip():
+            out += ["", f".. rubric:: {line.strip()}"]
+        elif found := ENTRY.match(line):
+            names = ", ".join(f"``{n}``" for n in found["names"].split(", "))
+            out += ([] if in_entry else [""]) + [names, f"    {found['text']}"]
+        elif in_entry and line.strip() and not line.startswith(" "):
+            out += ["", line]
+        else:
+            out.append(line)
+        in_entry = bool(found := ENTRY.match(line)) or (in_entry and line.startswith(" "))
+    lines[:] = out
+
+
+def skip_fields(app, what, name, obj, skip, options) -> bool | None:
+    """The fields of a NamedTuple are told in its docstring, not one by one."""
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
+def setup(app) -> None:
+    app.connect("autodoc-process-docstring", house_style)
+    app.connect("autodoc-skip-member", skip_fields)

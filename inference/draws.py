@@ -1,0 +1,198 @@
+"""A fit as an ArviZ DataTree with every group, and its netCDF file.
+
+Groups: posterior, functionals, posterior_predictive, log_likelihood, sample_stats, history, prior, prior_predictive,
+observed_data, constant_data, predictions and predictions_constant_data (test rows).  `y` and `f` of a regression are in
+the target's own units, and so is the density in log_likelihood.  `functionals` holds what is identified in a network,
+where single weights are not: sorted scales, the effective sparsity of each layer, the noise sd.
+"""
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from . import folder
+from .fit import Arrays, Fit
+from .predict import Prediction, predict, prior_draws
+
+PRIOR_DRAWS = {"numpyro": 500, "pyro": 100}
+VERSIONS = ("noisezoo", "numpyro", "jax", "arviz-base", "arviz-stats")
+
+
+def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
+    """The DataTree of a fit.
+
+    Parameters
+    ----------
+    fit : draws of the latent sites of `model`.
+    model : the program that was fitted.
+    data : the `Data` it was fitted to: standardised arrays, names, and the way back to the target's units.
+    seed : of the predictive and prior draws.
+    """
+    from arviz_base import from_dict
+
+    x, x_test = _arrays(fit.ppl, data.x_train, data.x_test)
+    y, y_test = _arrays(fit.ppl, data.y_train, data.y_test)
+    train = predict(model, fit.draws, x, y, seed)
+    test = predict(model, fit.draws, x_test, y_test, seed + 1)
+    prior, prior_predictive, why = _prior(model, fit, data, x, y, seed)
+    groups = {
+        "posterior": fit.draws,
+        "functionals": functionals(fit.draws, data.y_scale),
+        "posterior_predictive": {"y": _original(train.y, data), "f": _original(train.f, data)},
+        "log_likelihood": {"y": _log_lik(train, data)},
+        "sample_stats": fit.stats,
+        "prior": prior,
+        "prior_predictive": prior_predictive,
+        "observed_data": {"y": _original(data.y_train, data)},
+        "constant_data": {"x": data.x_train},
+        "predictions": {
+            "y": _original(test.y, data),
+            "f": _original(test.f, data),
+            "log_lik": _log_lik(test, data),
+        },
+        "predictions_constant_data": {"x": data.x_test, "y": _original(data.y_test, data)},
+        "history": fit.history,
+    }
+    dims, coords = _names(groups, data)
+    tree = from_dict(
+        {name: found for name, found in groups.items() if found},
+        dims=dims,
+        coords={**coords, "row": np.arange(len(data.y_train))},
+        pred_dims=dims,
+        pred_coords={**coords, "row": np.arange(len(data.y_test))},
+        check_conventions=False,
+    )
+    if fit.history:
+        tree["history"] = xr.DataTree(xr.Dataset({k: (("chain", "record"), v) for k, v in fit.history.items()}))
+    tree.attrs.update(_facts(fit, data, seed, why))
+    return tree
+
+
+def save(tree: Any, path: str | Path) -> None:
+    """Write a DataTree as netCDF; the file is either whole or not there."""
+    folder.through(Path(path), lambda part: tree.to_netcdf(part, engine="h5netcdf"))
+
+
+def load(path: str | Path) -> Any:
+    """Read what `save` wrote, all of it into memory.
+
+    Raises FileNotFoundError if there is no file, ValueError if it is truncated or not one of ours.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
+            found = tree.load()
+    except Exception as error:  # h5py, h5netcdf and xarray raise many kinds for a broken file
+        raise ValueError(f"{path} is not a whole netCDF file; run the fit again ({type(error).__name__})") from error
+    if "posterior" not in found.children or "strategy" not in found.attrs:
+        raise ValueError(f"{path} is not a fit of noisezoo: it lacks the posterior group or its attributes")
+    return found
+
+
+def functionals(draws: Arrays, y_scale: float = 1.0) -> Arrays:
+    """What is identified in a network, from draws (chain, draw, ...).
+
+    ``<site>.sorted`` : the scales of a site in descending order.
+    ``sparsity`` (chain, draw, layer) : 1 - (sum w^2)^2 / (n sum w^4) over the n weights of a layer, the share that its
+    inverse participation ratio leaves out: 0 if all weights are of one size, 1 - 1/n if a single one is not zero.
+    ``noise_sd`` : of the target, in its own units, where the precision is learned.
+    """
+    found = {}
+    for name, values in draws.items():
+        if ".scale" in name and values.ndim == 3:
+            found[f"{name}.sorted"] = -np.sort(-np.abs(values), axis=-1)
+    layers = [values for name, values in draws.items() if name.endswith(".weight")]
+    if layers:
+        found["sparsity"] = np.stack([_sparsity(w.reshape(*w.shape[:2], -1)) for w in layers], axis=-1)
+    if "precision" in draws:
+        found["noise_sd"] = y_scale * draws["precision"] ** -0.5
+    return found
+
+
+def _sparsity(w: np.ndarray) -> np.ndarray:
+    square = w.astype(np.float64) ** 2
+    square /= np.maximum(square.max(axis=-1, keepdims=True), np.finfo(np.float64).tiny)  # no overflow
+    return 1 - square.sum(-1) ** 2 / np.maximum(w.shape[-1] * (square**2).sum(-1), np.finfo(np.float64).tiny)
+
+
+def _arrays(ppl: str, *arrays: np.ndarray) -> list[Any]:
+    if ppl == "numpyro":
+        import jax.numpy as jnp
+
+        return [jnp.asarray(a) for a in arrays]
+    import torch
+
+    return [torch.tensor(a) for a in arrays]
+
+
+def _original(y: np.ndarray, data: Any) -> np.ndarray:
+    return data.original(y) if data.task == "regression" else y
+
+
+def _log_lik(prediction: Prediction, data: Any) -> np.ndarray:
+    """The log density of the target in its own units; a probability, for classes, has none."""
+    return prediction.log_lik - (np.log(data.y_scale) if data.task == "regression" else 0.0)
+
+
+def _prior(model: Callable, fit: Fit, data: Any, x: Any, y: Any, seed: int) -> tuple[Arrays, Arrays, str]:
+    """Draws of the latent sites and of y from the prior; none, and why, if it is improper."""
+    try:
+        sites = prior_draws(model, x, PRIOR_DRAWS[fit.ppl], seed)
+    except NotImplementedError:
+        return {}, {}, "the prior is improper: it has no draws"
+    found = predict(model, sites, x, y, seed + 2)
+    return sites, {"y": _original(found.y, data), "f": _original(found.f, data)}, ""
+
+
+def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Names of the dimensions of every site, and of the units along them."""
+    dims: dict[str, list[str]] = {"y": ["row"], "f": ["row"], "log_lik": ["row"], "x": ["row", "feature"]}
+    coords: dict[str, Any] = {"feature": list(data.features)}
+    if data.task == "categorical":
+        dims["f"], coords["class"] = ["row", "class"], [str(c) for c in data.classes]
+    layers = sorted({name.partition(".")[0] for name in groups["posterior"] if name.endswith((".weight", ".base"))})
+    dims["sparsity"], coords["layer"] = ["layer"], layers
+    for name, values in (groups["posterior"] | groups["functionals"]).items():
+        layer, _, what = name.partition(".")
+        if layer in layers and what != "row":
+            dims[name] = _unit_dims(layer, what, np.ndim(values) - 2)
+    coords["layer0.unit_in"] = list(data.features)
+    return dims, coords
+
+
+def _unit_dims(layer: str, what: str, ndim: int) -> list[str]:
+    """Biases lie along the units out, whatever else is one-dimensional along the units in; sorted ones along ranks."""
+    if what.endswith(".sorted"):
+        return [f"{layer}.rank"]
+    both = [f"{layer}.unit_in", f"{layer}.unit_out"]
+    return both[1:] if what == "bias" else both[:ndim]
+
+
+def _facts(fit: Fit, data: Any, seed: int, why: str) -> dict[str, Any]:
+    """Attributes of the tree, all of them kinds that netCDF holds."""
+    facts = {
+        "strategy": fit.strategy,
+        "settings": json.dumps(fit.settings),
+        "ppl": fit.ppl,
+        "seed": seed,
+        "independent_chains": int(fit.independent_chains),
+        "approximation": int(fit.approximation),
+        **{f"seconds_{name}": float(value) for name, value in fit.seconds.items()},
+        "data": data.name,
+        "task": data.task,
+        "target": data.target,
+        "unit": data.unit,
+        "y_mean": float(data.y_mean),
+        "y_scale": float(data.y_scale),
+        "prior_note": why,
+        "versions": json.dumps({name: version(name) for name in VERSIONS}),
+    }
+    if data.classes:
+        facts["classes"] = [str(c) for c in data.classes]
+    return facts

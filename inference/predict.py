@@ -1,0 +1,135 @@
+"""From posterior draws to function values, predictive draws and log likelihoods, in either language."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..models.ppl import ppl, simulate
+from .fit import Arrays
+
+BATCH = 50  # draws that are evaluated at once
+
+
+class Prediction(NamedTuple):
+    """NumPy arrays: `f` (chain, draw, rows[, classes]), `y` and `log_lik` (chain, draw, rows); log_lik None without y."""
+
+    f: np.ndarray
+    y: np.ndarray
+    log_lik: np.ndarray | None
+
+
+def predict(model: Callable, draws: Arrays, x: Any, y: Any = None, seed: int = 0) -> Prediction:
+    """Run a program at `x` (rows, features) under each draw of its latent sites.
+
+    The program must have the sites ``f`` and ``y``; what is in `draws` beyond its latent sites is ignored.  `draws` are
+    NumPy arrays (chain, draw, ...), `x` and `y` arrays of the language to run in.  Raises ValueError if a latent site
+    is missing.
+    """
+    chains, count = next(iter(draws.values())).shape[:2]
+    flat = {name: values.reshape(chains * count, *values.shape[2:]) for name, values in draws.items()}
+    run = _numpyro if ppl(x).name == "numpyro" else _pyro
+    found = run(model, flat, x, y, seed)
+    return Prediction(*(a if a is None else a.reshape(chains, count, *a.shape[1:]) for a in found))
+
+
+def prior_draws(model: Callable, x: Any, count: int, seed: int = 0) -> Arrays:
+    """Draws (1, count, ...) of the latent and deterministic sites of a program from its prior, without f and y.
+
+    Raises NotImplementedError, as both languages do, if the prior is improper.
+    """
+    one_row = x[:1]  # the prior does not depend on the data
+    if ppl(x).name == "numpyro":
+        import jax
+
+        found = _simulate(model)(jax.random.split(jax.random.PRNGKey(seed), count), one_row)
+    else:
+        import torch
+
+        rows = [simulate(model, seed * count + i, one_row) for i in range(count)]
+        found = {name: torch.stack([row[name] for row in rows]).detach().cpu() for name in rows[0]}
+    return {name: np.asarray(v)[None] for name, v in found.items() if name not in ("f", "y", "data")}
+
+
+@lru_cache(maxsize=32)
+def _simulate(model: Callable) -> Callable:
+    import jax
+    from numpyro import handlers
+
+    def one(key: Any, x: Any) -> dict:
+        sites = handlers.trace(handlers.seed(model, key)).get_trace(x)
+        return {name: s["value"] for name, s in sites.items() if s["type"] in ("sample", "deterministic")}
+
+    return jax.jit(jax.vmap(one, (0, None)))
+
+
+def _numpyro(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple:
+    import jax
+
+    latent = _latent(model, x)
+    _check(latent, draws)
+    count = len(next(iter(draws.values())))
+    keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed), count))
+    evaluate, parts = _evaluate(model), []
+    for start in range(0, count, BATCH):
+        batch = np.arange(start, start + BATCH) % count  # the last batch is filled up, so that shapes stay the same
+        parts.append(evaluate(keys[batch], {name: draws[name][batch] for name in latent}, x, y))
+    return tuple(None if p[0] is None else np.concatenate(p)[:count] for p in zip(*parts, strict=True))
+
+
+def _latent(model: Callable, x: Any) -> tuple[str, ...]:
+    """Names of the sites to fill in: all that `model` samples without data, but y."""
+    import jax
+    from numpyro.infer.gibbs import latent_sample_sites, prototype_trace
+
+    found: list[str] = []
+
+    def look(x: Any) -> None:
+        found.extend(latent_sample_sites(prototype_trace(model, jax.random.PRNGKey(0), (x,), {})))
+
+    jax.eval_shape(look, x)
+    return tuple(name for name in found if name != "y")
+
+
+@lru_cache(maxsize=32)
+def _evaluate(model: Callable) -> Callable:
+    """The program under a batch of draws, compiled: ``(keys, draws, x, y) -> (f, y, log_lik)``."""
+    import jax
+    from numpyro import handlers
+
+    def one(key: Any, draw: dict, x: Any, y: Any) -> tuple:
+        sites = handlers.trace(handlers.seed(handlers.substitute(model, data=draw), key)).get_trace(x)
+        log_lik = None if y is None else sites["y"]["fn"].log_prob(y)
+        return sites["f"]["value"], sites["y"]["value"], log_lik
+
+    return jax.jit(jax.vmap(one, (0, 0, None, None)))
+
+
+def _pyro(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple:
+    import torch
+    from pyro import poutine
+
+    def one(draw: dict) -> tuple:
+        sites = poutine.trace(poutine.condition(model, data=draw)).get_trace(x).nodes
+        _check([name for name, site in sites.items() if _is_latent(site) and name != "y"], draw)
+        log_lik = None if y is None else sites["y"]["fn"].log_prob(y.to(sites["f"]["value"].dtype))
+        return sites["f"]["value"], sites["y"]["value"], log_lik
+
+    tensors = {name: torch.tensor(values, device=x.device) for name, values in draws.items()}
+    count = len(next(iter(draws.values())))
+    with torch.no_grad(), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        torch.manual_seed(seed)
+        rows = [one({name: values[i] for name, values in tensors.items()}) for i in range(count)]
+    return tuple(None if part[0] is None else torch.stack(part).cpu().numpy() for part in zip(*rows, strict=True))
+
+
+def _is_latent(site: dict) -> bool:
+    """Whether Pyro drew the site itself: not given, not deterministic, not the rows of a plate."""
+    made = site.get("is_observed") or site.get("infer", {}).get("_deterministic")
+    return site["type"] == "sample" and not made and type(site["fn"]).__name__ != "_Subsample"
+
+
+def _check(latent: Any, draws: Arrays) -> None:
+    if missing := [name for name in latent if name not in draws]:
+        raise ValueError(f"the draws lack the site {missing[0]} of this program; were they made by another one?")

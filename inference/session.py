@@ -1,0 +1,187 @@
+"""One comparison from words to a folder: what `noisezoo compare` and `noisezoo report` do.
+
+A strategy that fails does not stop the others, and every fit is on disk as soon as it is finished.
+"""
+
+import hashlib
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import data as datasets
+from ..models import catalogue
+from ..models.ppl import language
+from . import folder as folders
+from . import report, strategies
+
+PACKAGES = (
+    *("noisezoo", "numpyro", "jax", "pyro-ppl", "torch", "blackjax", "optax"),
+    *("arviz-base", "arviz-stats", "numpy", "scipy", "pandas", "xarray"),
+)
+DONE, FAILED, INTERRUPTED, WAITING = "done", "failed", "interrupted", "not run"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A comparison that is ready to run.
+
+    folder : where everything goes.
+    run : what ``run.json`` says; its ``fits`` tell what became of each strategy.
+    model, data : what is fitted to what.
+    configs : the strategies' settings by label.
+    """
+
+    folder: Path
+    run: dict[str, Any]
+    model: Callable[..., Any]
+    data: Any
+    configs: dict[str, Any]
+
+
+def prepare(
+    prior: str,
+    *,
+    data: str,
+    with_: str = "svi,nuts,sgld",
+    structure: str = "ard",
+    form: str = "expanded",
+    network: str = "mlp:50",
+    ppl: str = "numpyro",
+    split: int = 0,
+    seed: int = 0,
+    out: Path | None = None,
+) -> Session:
+    """Find what the words mean and make the folder; nothing is computed yet.
+
+    Raises ValueError, TypeError, ImportError or OSError, each of one sentence, for words that mean nothing, parts that
+    do not go together, a file that is not there and a folder that cannot be written.
+    """
+    noise, net = catalogue.noise(prior), catalogue.network(network)
+    catalogue.structure(structure)
+    language(ppl)
+    configs = strategies.parse(with_)
+    table = datasets.load(data, split=split)
+    model = catalogue.model(noise, structure, form, net, table.task, len(table.classes))
+    words = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
+    run = {
+        "title": f"{noise} on {table.name}: {structure} {network}, {form}, {ppl}",
+        "prior": prior,
+        "options": {**words, "ppl": ppl, "split": split, "seed": seed},
+        "reference": _reference(configs),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": versions(),
+        "data_sha256": checksum(table),
+        "fits": {
+            label: {"settings": asdict(c), "file": f"{folders.file_name(label)}.nc", "status": WAITING, "why": ""}
+            for label, c in configs.items()
+        },
+    }
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = f"{noise.name}-{structure}-{folders.file_name(table.name)}-{stamp}"
+    folder = folders.create(out or folders.unused(Path("runs") / name))
+    folders.write_run(folder, run)
+    if ".py:" in prior:
+        shutil.copy(prior.rpartition(":")[0], folder)
+    return Session(folder, run, model, table, configs)
+
+
+def go(session: Session, progress: bool = True, say: Callable[[str], Any] = print) -> Any:
+    """Run the strategies one after another, save each fit, then write table, figures and report; returns the table.
+
+    Ctrl-C ends the strategy that runs, and the rest is not begun.  Returns None if there is no fit to judge.
+    """
+    from .cache import persistent_cache
+    from .draws import save, to_datatree
+    from .run import fit
+
+    persistent_cache()
+    run, seed = session.run, session.run["options"]["seed"]
+    x, y = arrays(session.data, run["options"]["ppl"])
+    for label, config in session.configs.items():
+        entry, at = run["fits"][label], time.perf_counter()
+        try:
+            result = fit(session.model, config, x, y, seed=seed, progress=progress)
+            tree = to_datatree(result, session.model, session.data, seed)
+            save(tree, session.folder / entry["file"])
+            entry["status"] = DONE
+        except KeyboardInterrupt:
+            entry.update(status=INTERRUPTED, why="interrupted by Ctrl-C")
+        except Exception as error:  # whatever it is, the other strategies go on
+            entry.update(status=FAILED, why=_sentence(error))
+            folders.write(session.folder / f"{folders.file_name(label)}.error.txt", traceback.format_exc())
+        folders.write_run(session.folder, run)
+        say(f"{label}: {entry['why'] or 'done'} ({time.perf_counter() - at:.0f} s)")
+        if entry["status"] == INTERRUPTED:
+            break
+    return judge(session.folder, run)
+
+
+def again(folder: Path) -> tuple[dict[str, Any], Any]:
+    """Table, figures and report of a finished run from its files; returns ``run.json`` and the table.
+
+    Raises ValueError or FileNotFoundError if the folder holds no run, or a file in it is not whole.
+    """
+    run = folders.read_run(folder)
+    return run, judge(folder, run)
+
+
+def judge(folder: Path, run: dict[str, Any]) -> Any:
+    """Write table, figures and report of the fits that are done; the table, or None without fits."""
+    from .compare import table
+    from .draws import load
+
+    trees = {label: load(folder / entry["file"]) for label, entry in run["fits"].items() if entry["status"] == DONE}
+    found = table(trees, reference=run["reference"]) if trees else None
+    report.write(folder, run, found, trees)
+    return found
+
+
+def arrays(data: Any, ppl: str) -> tuple[Any, Any]:
+    """The training rows as arrays of that language."""
+    if ppl == "numpyro":
+        import jax.numpy as jnp
+
+        return jnp.asarray(data.x_train), jnp.asarray(data.y_train)
+    import torch
+
+    return torch.as_tensor(data.x_train), torch.as_tensor(data.y_train)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that are installed, of those that matter."""
+    found = {"python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def checksum(data: Any) -> str:
+    """The sha256 of a data set's arrays, training and test rows as they are fitted."""
+    digest = hashlib.sha256()
+    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _reference(configs: dict[str, Any]) -> str | None:
+    """The label that others are measured against: the first NUTS, if there is one."""
+    return next((label for label in configs if label.split(":")[0] == "nuts"), None)
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, in one sentence; with the type of an error that is not of our own words."""
+    text = " ".join(str(error).split())
+    ours = isinstance(error, (ValueError, FloatingPointError, ImportError, OSError)) and text
+    return text if ours else f"{type(error).__name__}: {text}".removesuffix(": ")

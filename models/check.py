@@ -1,0 +1,141 @@
+"""What is wrong with a noise: run it in both languages and say so, one sentence each.
+
+>>> check_noise(lambda p, name, shape: -p.sample(name, p.dist.Exponential(1.0).expand(shape).to_event(len(shape))))
+['its scales are negative: take p.xp.abs of them, or declare Noise(f, name, signed=True)']
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .noise import Noise, as_noise
+from .ppl import language, log_joint, ppl, trace
+from .views import draw_scales
+
+NAME = "layer0.scale"
+SHAPES = ((), (3,), (3, 2))
+DRAWS = 2000
+WARNING = "warning: "
+LABELS = {"numpyro": "NumPyro", "pyro": "Pyro"}
+
+
+def check_noise(f: Noise | Callable) -> list[str]:
+    """The problems of a noise ``(p, name, shape) -> scales``, one sentence each; none if it is sound.
+
+    It is run in NumPyro, and in Pyro where that is installed, at the shapes (), (3,) and (3, 2).  A sentence that
+    starts with ``"warning: "`` does not keep the noise from working under NumPyro.
+    """
+    if not callable(f):
+        return [f"it is a {type(f).__name__}, and a noise is a function (p, name, shape) -> scales"]
+    noise = as_noise(f)
+    problems = _of_runs(noise, "numpyro")
+    if problems:
+        return problems
+    if noise.proper and (problems := _of_draws(noise)):
+        return problems
+    try:
+        language("pyro")
+    except ImportError:
+        return []
+    problems = _of_runs(noise, "pyro")
+    if problems:
+        return [f"{WARNING}it works in NumPyro but not in Pyro: {problem}" for problem in problems]
+    return _of_log_joint(noise)
+
+
+def _of_runs(noise: Noise, where: str) -> list[str]:
+    """The problems at the first shape that has any."""
+    return next(filter(None, (_of_run(noise, where, shape) for shape in SHAPES)), [])
+
+
+def _of_run(noise: Noise, where: str, shape: tuple[int, ...]) -> list[str]:
+    """What a run of the program at `shape` shows: in its sites, and in what it returns."""
+    label, returned = LABELS[where], []
+    try:
+        sites = _trace(noise, where, shape, returned)
+        _trace(noise, where, shape, returned)
+    except NotImplementedError:
+        return [f"{WARNING}it is improper: no draws, and no NUTS; declare that by Noise(f, name, proper=False)"]
+    except Exception as error:
+        message = str(error).strip().split("\n")[0]
+        return [f"in {label} it raises {type(error).__name__} at shape {shape}: {message}"]
+    found = [_of_value(returned[0], where, shape), *map(_of_site, sites.values())]
+    if found[0] is None and not np.array_equal(*map(_numpy, returned), equal_nan=True):
+        found.append("it gives other scales at the same seed: draw only through p.sample")
+    return [problem for problem in found if problem]
+
+
+def _trace(noise: Noise, where: str, shape: tuple[int, ...], returned: list) -> dict[str, Any]:
+    def program(x: Any) -> None:
+        returned.append(noise.program(ppl(x), NAME, shape))
+
+    one = language(where).xp.ones(shape)
+    return trace(program, 0, one, values=None if noise.proper else {NAME: one})
+
+
+def _of_value(scales: Any, where: str, shape: tuple[int, ...]) -> str | None:
+    try:
+        right = ppl(scales).name == where
+    except TypeError:
+        right = False
+    if not right:
+        kind = f"{type(scales).__module__.partition('.')[0]} {type(scales).__name__}".removeprefix("builtins ")
+        return f"in {LABELS[where]} it returns a {kind}: return what p.sample gives, changed only by p.xp functions"
+    if tuple(scales.shape) != shape:
+        fix = "sample from D(...).expand(shape).to_event(len(shape))"
+        return f"it returns shape {tuple(scales.shape)} where {shape} is asked for: {fix}"
+    return None
+
+
+def _of_site(site: dict[str, Any]) -> str | None:
+    name, kind = site["name"], site["type"]
+    if kind not in ("sample", "deterministic", "param", "plate") or name in ("_INPUT", "_RETURN"):
+        return None
+    if name != NAME and not name.startswith(f"{NAME}."):
+        return f"its site {name!r} does not start with the name that it is given: call it f'{{name}}.{name}'"
+    plated = bool(site.get("cond_indep_stack"))
+    if kind == "sample" and not plated and tuple(getattr(site["fn"], "batch_shape", ())):
+        inside = name.replace(NAME, "{name}", 1)
+        return f"its site f'{inside}' has a batch shape: end its distribution with .to_event(len(shape))"
+    return None
+
+
+def _of_draws(noise: Noise) -> list[str]:
+    scales = draw_scales(noise, DRAWS)
+    if not np.all(np.isfinite(scales)):
+        return [f"{np.sum(~np.isfinite(scales))} of {DRAWS} scales drawn are NaN or infinite"]
+    if np.all(scales == 0):
+        return ["all its scales are zero, and so would be every weight"]
+    if np.any(scales < 0) and not noise.signed:
+        return ["its scales are negative: take p.xp.abs of them, or declare Noise(f, name, signed=True)"]
+    if not math.isfinite(_log_joint(noise, "numpyro", _values(noise))):
+        return ["its log joint is not finite at a draw of its own"]
+    return []
+
+
+def _of_log_joint(noise: Noise) -> list[str]:
+    values = _values(noise)
+    ours, theirs = (_log_joint(noise, where, values) for where in ("numpyro", "pyro"))
+    if math.isclose(ours, theirs, rel_tol=1e-4, abs_tol=1e-4):
+        return []
+    return [f"{WARNING}its log joint at the same draw is {ours:.6g} in NumPyro and {theirs:.6g} in Pyro"]
+
+
+def _values(noise: Noise) -> dict[str, np.ndarray]:
+    """A NumPyro draw of the latent sites at shape (3,); ones for an improper noise."""
+    sites = _trace(noise, "numpyro", (3,), [])
+    latent = (s for s in sites.values() if s["type"] == "sample" and not s["is_observed"])
+    return {s["name"]: np.array(s["value"], np.float32) for s in latent}
+
+
+def _log_joint(noise: Noise, where: str, values: dict[str, np.ndarray]) -> float:
+    xp = language(where).xp
+    program = lambda x: noise.program(ppl(x), NAME, (3,))  # noqa: E731
+    return float(log_joint(program, {k: xp.asarray(v) for k, v in values.items()}, xp.ones(3)))
+
+
+def _numpy(scales: Any) -> np.ndarray:
+    return np.asarray(scales.detach() if hasattr(scales, "detach") else scales)
+
