@@ -156,11 +156,10 @@ def _show(noise: Any, out: Path | None) -> None:
 
 def _result(folder: Path, run: dict[str, Any], table: Any) -> None:
     """Print the table, the verdicts and where everything is; exit with the code that tells how it went."""
-    from .inference.report import numbers, verdicts
+    from .inference.report import SHORT, verdicts
 
     if table is not None:
-        head, rows = numbers(table)
-        _table("", head, rows)
+        _console().print(_numbers(table, SHORT))
     for label, verdict, tone in verdicts(run, table):
         _say(f"[bold]{escape(label)}[/]  [{tone}]{escape(verdict)}[/]")
     _say(f"\nreport: {escape(str(folder / 'report.html'))}")
@@ -191,13 +190,32 @@ def _say(text: str) -> None:
 
 
 def _table(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], header: bool = True) -> None:
-    """Print a table; a first column is never wrapped."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=header)
+    """Print a table, as wide as it needs to be and the terminal is."""
+    _console().print(_made(title, head, rows, header))
+
+
+def _made(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], header: bool = True) -> Table:
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=header
+    )
     for i, name in enumerate(head):
-        table.add_column(name, no_wrap=i == 0, overflow="fold")
+        table.add_column(name, no_wrap=i == 0)
     for row in rows:
         table.add_row(*map(escape, row))
-    _console().print(table)
+    return table
+
+
+def _numbers(table: Any, names: tuple[str, ...]) -> Table:
+    """The table of a comparison with as many of these columns as fit, the first being the most important."""
+    from .inference.report import numbers
+
+    made = _made("", *numbers(table, names))
+    for column in made.columns[1:]:
+        column.justify, column.no_wrap = "right", True
+    console = _console()
+    if len(names) > 1 and console.measure(made, options=console.options.update(width=1000)).maximum > console.width:
+        return _numbers(table, names[:-1])
+    return made
 
 
 def _settings(noise: Any) -> str:

@@ -1,9 +1,13 @@
 """The site: MyST pages in prose, and the API from the docstrings."""
 
+import os
 import re
 from importlib.util import find_spec
 
 import noisezoo
+from noisezoo.inference import diagnose
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 project = "noisezoo"
 author = "The noisezoo authors"
@@ -11,7 +15,14 @@ copyright = "the noisezoo authors"
 version = release = noisezoo.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
+myst_substitutions = {  # the thresholds of the verdict, from the one place where they stand
+    **{name: getattr(diagnose, name) for name in ("RHAT", "ESS", "EBFMI", "KHAT", "DISTANCE")},
+    "DIVERGENT": f"{diagnose.DIVERGENT:.0%}",
+    "INTERVAL": f"{diagnose.INTERVAL:.0%}",
+    "NARROW": diagnose.WIDTH[0],
+    "WIDE": diagnose.WIDTH[1],
+}
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -24,12 +35,22 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_mock_imports = [] if find_spec("torch") else ["array_api_compat", "posteriors", "pyro", "torch", "torchopt"]
 
-ENTRY = re.compile(r"(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*) : (?P<text>.*)")
+ENTRY = re.compile(r"(?P<names>`{0,2}[\w.<>]+`{0,2}(?:, `{0,2}[\w.<>]+`{0,2})*)(?P<shape> \([^)]*\))? : (?P<text>.*)")
 RULE = re.compile(r"-{3,}$")
+LITERAL = re.compile(r"(``.*?``|`.*?`)")
+
+
+def plain(line: str) -> str:
+    """Bars and stars in a docstring are mathematics, not markup."""
+    if line.lstrip().startswith(">>>"):
+        return line
+    parts = LITERAL.split(line)
+    return "".join(part if part.startswith("`") else re.sub(r"([|*])", r"\\\1", part) for part in parts)
 
 
 def house_style(app, what, name, obj, options, lines: list[str]) -> None:
     """``name : what it is``, with or without a ``Parameters`` heading over it, becomes a definition list."""
+    lines[:] = map(plain, lines)
     out: list[str] = []
     in_entry = False
     for i, line in enumerate(lines):
@@ -38,8 +59,8 @@ def house_style(app, what, name, obj, options, lines: list[str]) -> None:
         elif i + 1 < len(lines) and RULE.match(lines[i + 1]) and line.strip():
             out += ["", f".. rubric:: {line.strip()}"]
         elif found := ENTRY.match(line):
-            names = ", ".join(f"``{n}``" for n in found["names"].split(", "))
-            out += ([] if in_entry else [""]) + [names, f"    {found['text']}"]
+            names = ", ".join(f"``{n.strip('`')}``" for n in found["names"].split(", "))
+            out += ([] if in_entry else [""]) + [names + (found["shape"] or ""), f"    {found['text']}"]
         elif in_entry and line.strip() and not line.startswith(" "):
             out += ["", line]
         else:

@@ -35,8 +35,8 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
     """
     from arviz_base import from_dict
 
-    x, x_test = _arrays(fit.ppl, data.x_train, data.x_test)
-    y, y_test = _arrays(fit.ppl, data.y_train, data.y_test)
+    x, x_test = arrays(fit.ppl, data.x_train, data.x_test)
+    y, y_test = arrays(fit.ppl, data.y_train, data.y_test)
     train = predict(model, fit.draws, x, y, seed)
     test = predict(model, fit.draws, x_test, y_test, seed + 1)
     prior, prior_predictive, why = _prior(model, fit, data, x, y, seed)
@@ -121,7 +121,7 @@ def _sparsity(w: np.ndarray) -> np.ndarray:
     return 1 - square.sum(-1) ** 2 / np.maximum(w.shape[-1] * (square**2).sum(-1), np.finfo(np.float64).tiny)
 
 
-def _arrays(ppl: str, *arrays: np.ndarray) -> list[Any]:
+def arrays(ppl: str, *arrays: np.ndarray) -> list[Any]:
     if ppl == "numpyro":
         import jax.numpy as jnp
 

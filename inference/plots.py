@@ -68,21 +68,22 @@ class Scales(NamedTuple):
     values: dict[str, np.ndarray]
 
 
-def pictures(trees: Trees, reference: str | None = None) -> Iterator[Picture]:
-    """All pictures that these fits have something to show in, one at a time."""
+def pictures(trees: Trees) -> Iterator[Picture]:
+    """All pictures that these fits have something to show in, one at a time; the first NUTS is the reference."""
     if not trees:
         return
+    reference = next((label for label, tree in trees.items() if tree.attrs["strategy"] == "nuts"), None)
     task = _task(_only(trees))
     title, caption = PREDICTED["regression" if task == "regression" else "classes"]
     yield Picture("predictions", title, caption, predictions(trees))
     if task == "regression":
         yield Picture("calibration", "Calibration", COVERAGE_CAPTION, coverage(trees))
-    if reference in trees and len(trees) > 1:
+    if reference is not None and len(trees) > 1:
         yield Picture("agreement", f"Agreement with {reference}", AGREEMENT_CAPTION, agreement(trees, reference))
     if (figure := scales(trees)) is not None:
         yield Picture("scales", "Scales of the noise", SCALES_CAPTION, figure)
     for label, tree in trees.items():
-        if _chains(tree) > 1 and tree.attrs.get("independent_chains", True):
+        if _chains(tree) > 1 and tree.attrs["independent_chains"]:
             yield Picture(f"trace-{label}", f"Chains of {label}", TRACE_CAPTION, trace(tree, label))
     if (figure := loss(trees)) is not None:
         yield Picture("loss", "Loss along the way", LOSS_CAPTION, figure)
@@ -146,7 +147,7 @@ def agreement(trees: Trees, reference: str) -> Figure:
 
 
 def scales(trees: Trees) -> Figure | None:
-    """The scales: a forest by input unit for the first layer and for whole layers, sorted ones where units have no name.
+    """The scales: a forest for input units and for whole layers, sorted ones where units have no name.
 
     None if no fit has scales.
     """
@@ -244,8 +245,6 @@ def _function(ax: Axes, tree: Any, colour: str) -> str:
     ax.plot(x_test, _observed(tree), "o", mfc="white", color=INK, ms=4, alpha=0.8, label="test rows")
     feature = tree["constant_data"]["x"].coords["feature"].values[0]
     ax.set(xlabel=f"{feature} (standardised)", ylabel=_target(tree, ""))
-    if ax.get_subplotspec().is_first_col():
-        ax.legend(frameon=False, fontsize="small")
     return ""
 
 
@@ -297,6 +296,10 @@ def _sorted(ax: Axes, panel: Scales, colour: dict[str, str]) -> None:
 
 
 def _interval(ax: Axes, values: np.ndarray, y: Any, colour: str, marker: str, label: str) -> None:
+    """Median, 50% and 90% intervals of the draws (sample, unit); of scales that are 0 or 1, the share of ones."""
+    if np.isin(values, (0, 1)).all():
+        ax.plot(values.mean(axis=0), y, marker, ms=6, color=colour, label=label)
+        return
     low, left, middle, right, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
     ax.hlines(y, low, high, color=colour, lw=1)
     ax.hlines(y, left, right, color=colour, lw=2.6)
@@ -307,7 +310,8 @@ def _scale_axis(ax: Axes, axis: str, panel: Scales) -> None:
     """A log axis over where most of the scales lie; linear where some are exactly zero (discrete noise)."""
     every = np.concatenate([v.ravel() for v in panel.values.values()])
     if every.min() <= 0:
-        ax.set(**{f"{axis}label": "scale"})
+        kept = np.isin(every, (0, 1)).all()
+        ax.set(**{f"{axis}label": "P(scale = 1)" if kept else "scale", f"{axis}lim": (0, 1.02) if kept else None})
         return
     low, high = np.quantile(every, [0.01, 0.995])
     ax.set(**{f"{axis}scale": "log", f"{axis}lim": (low / 1.5, high * 1.5), f"{axis}label": "scale (log axis)"})
@@ -434,6 +438,9 @@ def _panels(trees: Trees, draw: Callable[[Axes, Any, str], str]) -> Figure:
         ax.remove()
     for ax in axes[: len(trees)]:
         ax.label_outer()
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
 
 

@@ -43,7 +43,8 @@ def prior_draws(model: Callable, x: Any, count: int, seed: int = 0) -> Arrays:
     if ppl(x).name == "numpyro":
         import jax
 
-        found = _simulate(model)(jax.random.split(jax.random.PRNGKey(seed), count), one_row)
+        keys = jax.random.split(jax.random.key(seed, impl="rbg"), count)  # compiles in a quarter of the time of threefry
+        found = _simulate(model)(keys, one_row)
     else:
         import torch
 

@@ -22,18 +22,51 @@ class Column(NamedTuple):
     meaning: str
 
 
-COLUMNS: dict[str, Column] = {}
+COLUMNS = {
+    "rmse": Column("RMSE", ".3g", "root mean square error of the predictive mean, test rows, in the target's units"),
+    "mae": Column("MAE", ".3g", "mean absolute error, likewise"),
+    "accuracy": Column("accuracy", ".1%", "share of the test rows whose likeliest class is right"),
+    "mlpd": Column("log p(y)", ".3f", "mean log predictive density of the test rows; larger is better"),
+    "calibration": Column(
+        "calib.", ".1%", "regression: share of test rows in the 90% interval; classes: expected calibration error"
+    ),
+    "elpd_loo": Column("LOO", ".1f", "expected log predictive density by leave-one-out (PSIS), over the training rows"),
+    "elpd_loo_se": Column("LOO se", ".1f", "its standard error"),
+    "pareto_k": Column(
+        "bad k", ".1%", "share of training rows with a Pareto k above 0.7, where LOO is not to be trusted"
+    ),
+    "rhat_f": Column("R-hat", ".3f", "of f(x), the worst test row; 1 where chains agree, too large above 1.05"),
+    "ess_bulk_f": Column("ESS", ".0f", "effective number of draws of f(x), the worst test row"),
+    "ess_tail_f": Column("ESS tail", ".0f", "the same for its tails"),
+    "ess_per_second": Column("ESS/s", ".3g", "ESS by second of sampling; empty where R-hat says not converged"),
+    "divergences": Column("div.", ".0f", "divergent transitions: the sampler met a corner that it cannot turn in"),
+    "ebfmi": Column("E-BFMI", ".2f", "how well the sampler explores the energy, the worst chain; low below 0.3"),
+    "elbo": Column("ELBO", ".1f", "evidence lower bound at the end of the fit, of a guide"),
+    "khat": Column("k-hat", ".2f", "of a guide's weights; above 0.7 nearly always for a network, so see the distances"),
+    "distance_mean": Column("mean off", ".2f", "distance of the mean of f(x) from the reference, in its sds"),
+    "distance_sd": Column("sd ratio", ".2f", "sd of f(x) over that of the reference, the median row"),
+    "sparsity": Column("sparsity", ".2f", "share of a layer's weights that do nothing, mean over layers"),
+    "seconds_compile": Column("compile s", ".1f", "seconds of compiling"),
+    "seconds_adapt": Column("adapt s", ".1f", "seconds of warmup, or of fitting the guide"),
+    "seconds_sample": Column("sample s", ".1f", "seconds of drawing"),
+}
+# those that the terminal shows, the most important first
+SHORT = (
+    *("rmse", "accuracy", "mlpd", "calibration", "rhat_f", "distance_mean", "distance_sd", "ess_bulk_f"),
+    *("khat", "divergences", "seconds_adapt", "seconds_sample", "ess_per_second", "elpd_loo"),
+)
 
 
 def write(path: Path, run: dict[str, Any], table: Any, trees: dict[str, Any]) -> None:
     """Write ``table.csv``, the figures and ``report.html`` into the run folder `path`.
 
-    `run` is what ``run.json`` holds, `table` that of `compare` (None if nothing was fitted), `trees` the fits.
+    `run` is what ``run.json`` holds, `table` that of `compare` (None if
+    nothing was fitted), `trees` the fits.
     """
     if table is not None:
         folder.through(path / "table.csv", table.to_csv)
     shown = []
-    for picture in pictures(trees, run["reference"]):
+    for picture in pictures(trees):
         image = png(picture)
         folder.write(path / f"{folder.file_name(picture.name)}.png", image)
         shown.append((picture, image))
@@ -53,7 +86,7 @@ def page(run: dict[str, Any], table: Any, shown: Iterable[tuple[Picture, bytes]]
         title=html.escape(run["title"]),
         started=html.escape(run["started"]),
         verdicts="".join(_verdict(*row) for row in verdicts(run, table)),
-        table="" if table is None else _table(*numbers(table, every=True)),
+        table="" if table is None else _table(*numbers(table)),
         meanings="" if table is None else _meanings(table),
         pictures="".join(_picture(picture, image) for picture, image in shown),
         command=html.escape(command(run)),
@@ -74,19 +107,18 @@ def verdicts(run: dict[str, Any], table: Any) -> list[tuple[str, str, str]]:
     return [(label, *_judged(label, entry, table)) for label, entry in run["fits"].items()]
 
 
-def numbers(table: Any, every: bool = False) -> tuple[list[str], list[list[str]]]:
-    """The table as text, head and rows: `every` column, or those that matter most; none that is empty."""
-    names = [n for n in COLUMNS if n in table and (every or n in SHORT) and table[n].notna().any()]
-    head = ["", *(COLUMNS[n].head for n in names)]
-    rows = [[str(label), *(_cell(n, row[n]) for n in names)] for label, row in table.iterrows()]
-    return head, rows
+def numbers(table: Any, names: Iterable[str] = COLUMNS) -> tuple[list[str], list[list[str]]]:
+    """The named columns as text, head and rows, without what is empty."""
+    table = table[[n for n in COLUMNS if n in names]].dropna(axis=1, how="all").dropna(axis=0, how="all")
+    head = ["", *(COLUMNS[n].head for n in table)]
+    return head, [[str(label), *(_cell(n, row[n]) for n in table)] for label, row in table.iterrows()]
 
 
 def _judged(label: str, entry: dict[str, Any], table: Any) -> tuple[str, str]:
     if entry["status"] != "done":
         return f"{entry['status']}: {entry['why']}" if entry["why"] else entry["status"], "red"
-    verdict = str(table.loc[label, "verdict"])
-    return verdict, "green" if verdict.startswith("ok") else "yellow"
+    verdict, reason = table.loc[label, "verdict"], table.loc[label, "reason"]
+    return f"{verdict}: {reason}", "green" if verdict == "ok" else "yellow"
 
 
 def _cell(name: str, value: Any) -> str:
@@ -107,7 +139,7 @@ def _verdict(label: str, verdict: str, tone: str) -> str:
 
 
 def _meanings(table: Any) -> str:
-    shown = [COLUMNS[n] for n in COLUMNS if n in table and table[n].notna().any()]
+    shown = [COLUMNS[n] for n in COLUMNS if table[n].notna().any()]
     return "<dl>" + "".join(f"<dt>{html.escape(c.head)}</dt><dd>{html.escape(c.meaning)}</dd>" for c in shown) + "</dl>"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..models.ppl import ppl
+from ..models.ppl import PPL, ppl
 from .algorithm import Algorithm
 from .checkpoint import Checkpoint
 from .fit import Arrays, Fit
@@ -52,9 +52,10 @@ def fit(
     Raises ValueError if the strategy does not apply to the program or the data are bad, and FloatingPointError if the
     run diverges.
     """
-    language = ppl(x, y).name
+    p = ppl(x, y)
+    language = p.name
     name = type(config).__name__.lower()
-    _check_data(name, config, x, y)
+    _check_data(p, name, config, x, y)
     package = ".pyro." if language == "pyro" else "."
     strategy, target, engines = (import_module(package + part, __package__) for part in (name, "target", "engine"))
     algorithm = strategy.algorithm(config, model, target.sites(model, x, y))
@@ -72,11 +73,11 @@ def fit(
     )
 
 
-def _check_data(name: str, config: Any, x: Any, y: Any) -> None:
+def _check_data(p: PPL, name: str, config: Any, x: Any, y: Any) -> None:
     if x.shape[0] == 0:
         raise ValueError("the data have no rows")
     for what, array in (("x", x), ("y", y)):
-        if not np.isfinite(np.asarray(array)).all():
+        if not p.xp.all(p.xp.isfinite(array)):
             raise ValueError(f"{what} holds NaN or infinite values; clean or impute them first")
     size = getattr(config, "batch_size", None)
     if size is not None and size > x.shape[0]:

@@ -67,16 +67,17 @@ def prepare(
     """
     noise, net = catalogue.noise(prior), catalogue.network(network)
     catalogue.structure(structure)
-    language(ppl)
+    language(ppl)  # is it there?
     configs = strategies.parse(with_)
     table = datasets.load(data, split=split)
     model = catalogue.model(noise, structure, form, net, table.task, len(table.classes))
     words = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
+    described = f"{noise} {structure} {network}"
     run = {
-        "title": f"{noise} on {table.name}: {structure} {network}, {form}, {ppl}",
+        "title": f"{described} ({form}) on {table.name} in {language(ppl).name}",
+        "model": described,
         "prior": prior,
         "options": {**words, "ppl": ppl, "split": split, "seed": seed},
-        "reference": _reference(configs),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": versions(),
         "data_sha256": checksum(table),
@@ -100,17 +101,18 @@ def go(session: Session, progress: bool = True, say: Callable[[str], Any] = prin
     Ctrl-C ends the strategy that runs, and the rest is not begun.  Returns None if there is no fit to judge.
     """
     from .cache import persistent_cache
-    from .draws import save, to_datatree
+    from .draws import arrays, save, to_datatree
     from .run import fit
 
     persistent_cache()
     run, seed = session.run, session.run["options"]["seed"]
-    x, y = arrays(session.data, run["options"]["ppl"])
+    x, y = arrays(run["options"]["ppl"], session.data.x_train, session.data.y_train)
     for label, config in session.configs.items():
         entry, at = run["fits"][label], time.perf_counter()
         try:
             result = fit(session.model, config, x, y, seed=seed, progress=progress)
             tree = to_datatree(result, session.model, session.data, seed)
+            tree.attrs["model"] = run["model"]
             save(tree, session.folder / entry["file"])
             entry["status"] = DONE
         except KeyboardInterrupt:
@@ -140,20 +142,9 @@ def judge(folder: Path, run: dict[str, Any]) -> Any:
     from .draws import load
 
     trees = {label: load(folder / entry["file"]) for label, entry in run["fits"].items() if entry["status"] == DONE}
-    found = table(trees, reference=run["reference"]) if trees else None
+    found = table(trees) if trees else None
     report.write(folder, run, found, trees)
     return found
-
-
-def arrays(data: Any, ppl: str) -> tuple[Any, Any]:
-    """The training rows as arrays of that language."""
-    if ppl == "numpyro":
-        import jax.numpy as jnp
-
-        return jnp.asarray(data.x_train), jnp.asarray(data.y_train)
-    import torch
-
-    return torch.as_tensor(data.x_train), torch.as_tensor(data.y_train)
 
 
 def versions() -> dict[str, str]:
@@ -173,11 +164,6 @@ def checksum(data: Any) -> str:
     for array in (data.x_train, data.y_train, data.x_test, data.y_test):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _reference(configs: dict[str, Any]) -> str | None:
-    """The label that others are measured against: the first NUTS, if there is one."""
-    return next((label for label in configs if label.split(":")[0] == "nuts"), None)
 
 
 def _sentence(error: Exception) -> str:

@@ -69,6 +69,8 @@ def _split(text: str) -> list[tuple[str, dict[str, str]]]:
     """Names and their settings, both as text."""
     found: list[tuple[str, dict[str, str]]] = []
     for token in (part.strip() for part in text.split(",")):
+        if not token and found:
+            raise ValueError(f"there is nothing after a comma in {text!r}; name a strategy or a setting there")
         if NEW.match(token):
             name, _, token = (part.strip() for part in token.partition(":"))
             found.append((name, {}))

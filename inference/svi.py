@@ -22,7 +22,7 @@ from numpyro.infer.util import log_density
 from ..models.names import unknown
 from . import laplace
 from .algorithm import Algorithm
-from .target import Sites, draw_rows, kept, on_rows, refuse_discrete
+from .target import Sites, draw_rows, kept, on_rows, refuse_discrete, refuse_improper
 
 GUIDES = {
     "map": autoguide.AutoDelta,
@@ -118,6 +118,8 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
 def _refuse(guide: str, found: Sites) -> None:
     if guide != "dropout":
         refuse_discrete(f"svi with guide {guide}", found)
+    elif found.improper:
+        refuse_improper("svi with guide dropout", found)
     elif not any(name.endswith(".base") for name in found.latent):
         raise ValueError("svi with guide dropout needs the weight apart from its noise; use the expanded form")
 

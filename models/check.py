@@ -28,7 +28,7 @@ def check_noise(f: Noise | Callable) -> list[str]:
     starts with ``"warning: "`` does not keep the noise from working under NumPyro.
     """
     if not callable(f):
-        return [f"it is a {type(f).__name__}, and a noise is a function (p, name, shape) -> scales"]
+        return [f"a noise is a function (p, name, shape) -> scales, and this is a value of type {type(f).__name__}"]
     noise = as_noise(f)
     problems = _of_runs(noise, "numpyro")
     if problems:
@@ -138,4 +138,3 @@ def _log_joint(noise: Noise, where: str, values: dict[str, np.ndarray]) -> float
 
 def _numpy(scales: Any) -> np.ndarray:
     return np.asarray(scales.detach() if hasattr(scales, "detach") else scales)
-

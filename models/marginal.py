@@ -10,6 +10,7 @@ it integrates to 1 - atom.  The improper log-uniform noise has the improper limi
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ def _checked(w: Any, sigma0: float) -> np.ndarray:
     return w
 
 
+@lru_cache(maxsize=8)
 def _scales(noise: Noise) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and values of lambda^2: those of a discrete law, else draws of the program, all as probable."""
     if noise.law is not None:

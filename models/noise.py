@@ -89,7 +89,7 @@ def as_noise(f: Noise | Program) -> Noise:
     if isinstance(f, Noise):
         return f
     if not callable(f):
-        raise TypeError(f"a noise is a function (p, name, shape) -> scales, got a {type(f).__name__}")
+        raise TypeError(f"a noise is a function (p, name, shape) -> scales, got a value of type {type(f).__name__}")
     return Noise(f, getattr(f, "__name__", type(f).__name__))
 
 

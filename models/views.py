@@ -106,8 +106,9 @@ def _predictive(model: Callable, site: str, n: int, seed: int, name: str, x: Any
     import jax
     from numpyro.infer import Predictive
 
+    draw = jax.jit(Predictive(model, num_samples=n, return_sites=[site], parallel=True))  # compiles `site` alone
     try:
-        draws = Predictive(model, num_samples=n, return_sites=[site], parallel=True)(jax.random.key(seed), x)
+        draws = draw(jax.random.key(seed), x)
     except NotImplementedError as error:
         raise ValueError(f"{name} is improper: it has no draws") from error
     return np.asarray(draws[site])

@@ -45,6 +45,14 @@ def test_the_noise_of_the_docs_is_sound():
     assert check_noise(noise(f"{DOCS / 'my_noise.py'}:lognormal")) == []
 
 
+def test_the_docs_tell_every_column_and_strategy():
+    from noisezoo.inference.diagnose import COLUMNS
+    from noisezoo.inference.strategies import GUIDES, STRATEGIES
+
+    page = (DOCS / "choosing.md").read_text()
+    assert [name for name in (*COLUMNS, *STRATEGIES, *GUIDES) if f"`{name}`" not in page] == []
+
+
 def test_a_wrong_example_fails():
     def wrong():
         """

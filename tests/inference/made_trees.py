@@ -23,7 +23,8 @@ def made_data(task="regression", features=6):
         "categorical": np.digitize(score + rng.logistic(size=ROWS), [-1, 1]),
     }[task]
     frame = pd.DataFrame(x, columns=[f"feature {i}" for i in range(features)]).assign(strength=y)
-    return from_frame(frame, "strength", task, test_fraction=0.3, name="made", unit="MPa" if task == "regression" else "")
+    unit = "MPa" if task == "regression" else ""
+    return from_frame(frame, "strength", task, test_fraction=0.3, name="made", unit=unit)
 
 
 @cache

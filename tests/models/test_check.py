@@ -40,12 +40,12 @@ def infinite_log_joint(p, name, shape):
 
 
 WRONG = {
-    "not callable": (3, r"^it is a int, and a noise is a function \(p, name, shape\) -> scales$"),
+    "not callable": (3, r"^a noise is a function \(p, name, shape\) -> scales, and this is a value of type int$"),
     "raises": (lambda p, name, shape: 1 / 0, "^in NumPyro it raises ZeroDivisionError at shape .*: division by zero$"),
-    "arguments": (lambda p, name: 0, "^in NumPyro it raises TypeError .* takes 2 positional arguments but 3 were given$"),
+    "arguments": (lambda p, name: 0, "^in NumPyro it raises TypeError .* 2 positional arguments but 3 were given$"),
     "unknown word": (lambda p, name, shape: p.dist.Nonsense(1.0), "raises AttributeError .*'Nonsense'"),
     "one site twice": (lambda p, n, s: p.sample(n, positive(p, s)) + p.sample(n, positive(p, s)), "unique names"),
-    "shape": (lambda p, name, shape: p.sample(name, positive(p, ())), r"^it returns shape \(\) where \(3,\) is asked for"),
+    "shape": (lambda p, name, shape: p.sample(name, positive(p, ())), r"^it returns shape \(\) where \(3,\) is asked"),
     "number": (lambda p, name, shape: 1.0, "^in NumPyro it returns a float: return what p.sample gives"),
     "NumPy": (lambda p, n, s: np.asarray(p.sample(n, positive(p, s))), "^in NumPyro it returns a numpy ndarray"),
     "NaN": (with_nan, "^2000 of 2000 scales drawn are NaN or infinite$"),

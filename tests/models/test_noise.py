@@ -187,7 +187,7 @@ def test_a_function_is_a_noise():
     assert as_noise(noise) is noise
     assert as_noise(exponential) == noise and hash(as_noise(exponential)) == hash(noise)
     assert draw_scales(exponential, 5, seed=0).shape == (5,)
-    with pytest.raises(TypeError, match="a noise is a function .* got a int"):
+    with pytest.raises(TypeError, match="a noise is a function .* got a value of type int"):
         as_noise(3)
 
 

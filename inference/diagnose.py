@@ -1,0 +1,235 @@
+"""Judging a fit in function space: convergence, accuracy, calibration, distance to a reference, and a plain verdict.
+
+The weights of a network are not identified (units can be permuted, signs flipped), so R-hat and ESS are those of f(x)
+at the test rows, the worst row counting.  Everything is computed from a DataTree of `draws`, so that a saved fit can be
+judged again.  A number that has no meaning for a fit is NaN.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logsumexp, softmax
+
+RHAT = 1.05  # above it chains have not mixed, and no ESS per second is given (1.01 is Vehtari et al.'s, 2021, for scalars)
+ESS = 100  # per chain (Vehtari et al. 2021)
+DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them
+EBFMI = 0.3  # Betancourt (2016)
+KHAT = 0.7  # Vehtari et al. (2024)
+DISTANCE = 0.5  # posterior sds between the predictive means of a fit and of the reference
+WIDTH = (0.7, 1.4)  # ratio of the predictive sds within which a fit is as wide as the reference
+TAILS = (0.05, 0.95)  # of the tail ESS
+INTERVAL = 0.9  # the predictive interval whose coverage is measured
+ROWS = 500  # at most so many test rows for R-hat and ESS
+BINS = 10  # of the expected calibration error
+
+COLUMNS = (
+    *("model", "strategy", "ppl", "rmse", "mae", "mlpd", "accuracy", "calibration"),
+    *("elpd_loo", "elpd_loo_se", "pareto_k", "rhat_f", "ess_bulk_f", "ess_tail_f", "ess_per_second"),
+    *("divergences", "ebfmi", "elbo", "khat", "distance_mean", "distance_sd", "sparsity"),
+    *("seconds_compile", "seconds_adapt", "seconds_sample", "verdict", "reason"),
+)
+
+
+def diagnose(tree: Any, reference: Any = None) -> dict[str, Any]:
+    """All the numbers of one fit, without the verdict; `reference` is the DataTree of the fit to measure it against.
+
+    rmse, mae : of the predictive mean at the test rows, in the target's units (regression).
+    accuracy : of the likeliest class (classification).
+    mlpd : mean over test rows of log p(y given data), in the target's units.
+    calibration : coverage of the 90% predictive interval (regression), expected calibration error (classification).
+    elpd_loo, elpd_loo_se, pareto_k : PSIS-LOO on the training rows and the share of its k above 0.7; for a guide with a
+        density the approximate-posterior form (Magnusson et al. 2019).
+    rhat_f, ess_bulk_f, ess_tail_f : worst test row of f(x); only for independent chains.
+    divergences, ebfmi : of the sampler; the number of divergent transitions, the smallest chain's E-BFMI.
+    elbo, khat : of a guide; the ELBO over the last tenth of the history, and the Pareto k of its importance weights.
+    distance_mean : root mean square over test rows of (mean - reference mean) / reference sd, of f(x) or class
+        probabilities; distance_sd : median ratio of their sds.
+    sparsity : share of the weights' square that is idle, mean over layers (see `functionals`).
+    """
+    found: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
+    found.update(strategy=tree.attrs["strategy"], ppl=tree.attrs["ppl"], model=tree.attrs.get("model", ""))
+    found.update(accuracy_of(tree), **loo(tree), **convergence(tree), **guide(tree))
+    if reference is not None and reference is not tree:
+        found.update(distance(tree, reference))
+    if "functionals" in tree.children and "sparsity" in tree["functionals"]:
+        found["sparsity"] = float(tree["functionals"]["sparsity"].mean())
+    seconds = {f"seconds_{k}": tree.attrs.get(f"seconds_{k}", np.nan) for k in ("compile", "adapt", "sample")}
+    found.update(seconds)
+    if found["rhat_f"] <= RHAT and seconds["seconds_sample"] > 0:
+        found["ess_per_second"] = found["ess_bulk_f"] / seconds["seconds_sample"]
+    return found
+
+
+def _draws(tree: Any, group: str, name: str) -> np.ndarray:
+    """(sample, row, ...) of all chains."""
+    values = tree[group][name].transpose("chain", "draw", ...).values
+    return values.reshape(-1, *values.shape[2:])
+
+
+def _observed(tree: Any) -> np.ndarray:
+    return tree["predictions_constant_data"]["y"].values
+
+
+def values(tree: Any) -> np.ndarray:
+    """What is compared at the test rows, (chain, draw, row): f(x), or the probability of each class but the first."""
+    f = tree["predictions"]["f"].transpose("chain", "draw", "row", ...).values
+    if tree.attrs["task"] == "regression":
+        return f
+    p = expit(f) if f.ndim == 3 else softmax(f, axis=-1)[..., 1:]
+    return p.reshape(*p.shape[:2], -1)
+
+
+def accuracy_of(tree: Any) -> dict[str, float]:
+    """Error, log predictive density and calibration at the test rows."""
+    y, log_lik = _observed(tree), _draws(tree, "predictions", "log_lik")
+    found = {"mlpd": float(np.mean(logsumexp(log_lik, axis=0) - np.log(len(log_lik))))}
+    if tree.attrs["task"] == "regression":
+        error = _draws(tree, "predictions", "f").mean(axis=0) - y
+        low, high = np.quantile(_draws(tree, "predictions", "y"), [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
+        return found | {
+            "rmse": float(np.sqrt(np.mean(error**2))),
+            "mae": float(np.mean(np.abs(error))),
+            "calibration": float(np.mean((low <= y) & (y <= high))),
+        }
+    p = _probabilities(tree)
+    right = p.argmax(axis=-1) == y
+    return found | {"accuracy": float(right.mean()), "calibration": calibration_error(p.max(axis=-1), right)}
+
+
+def _probabilities(tree: Any) -> np.ndarray:
+    """Predictive class probabilities (row, class)."""
+    f = _draws(tree, "predictions", "f")
+    if f.ndim == 3:
+        return softmax(f, axis=-1).mean(axis=0)
+    p = expit(f).mean(axis=0)
+    return np.stack([1 - p, p], axis=-1)
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error in equal-width bins (Guo et al. 2017): mean of |share right - mean confidence|."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [abs(right[bins == b].sum() - confidence[bins == b].sum()) for b in np.unique(bins)]
+    return float(sum(gaps) / len(confidence))
+
+
+def loo(tree: Any) -> dict[str, float]:
+    """PSIS-LOO on the training rows; nothing for a point, whose densities do not come from a posterior."""
+    import arviz_stats
+
+    stats = tree.children.get("sample_stats", {})
+    with warnings.catch_warnings():  # the share of high Pareto k has a column of its own
+        warnings.simplefilter("ignore")
+        if "log_q" in stats:
+            found = arviz_stats.loo_approximate_posterior(tree, stats["log_p"], stats["log_q"], pointwise=True)
+        elif tree.attrs["independent_chains"]:
+            found = arviz_stats.loo(tree, pointwise=True)
+        else:
+            return {}
+    share = float(np.mean(np.asarray(found.pareto_k) > KHAT))
+    return {"elpd_loo": float(found.elpd), "elpd_loo_se": float(found.se), "pareto_k": share}
+
+
+def convergence(tree: Any) -> dict[str, float]:
+    """R-hat and ESS of f(x) at the worst test row, divergences and E-BFMI; nothing for draws that are no chains."""
+    import arviz_stats
+
+    if not tree.attrs["independent_chains"]:
+        return {}
+    f = values(tree)
+    f = f[..., :: -(-f.shape[-1] // ROWS)]
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    found = {
+        "rhat_f": float(np.max(arviz_stats.rhat(f, **axes))),
+        "ess_bulk_f": float(np.min(arviz_stats.ess(f, method="bulk", **axes))),
+        "ess_tail_f": float(np.min(arviz_stats.ess(f, method="tail", prob=TAILS, **axes))),
+    }
+    stats = tree.children.get("sample_stats", {})
+    if "diverging" in stats:
+        found["divergences"] = int(stats["diverging"].sum())
+    if "energy" in stats:
+        found["ebfmi"] = float(np.min(arviz_stats.bfmi(stats["energy"].values, **axes)))
+    return found
+
+
+def guide(tree: Any) -> dict[str, float]:
+    """ELBO at the end, and Pareto k-hat of the importance weights p / q (Yao et al. 2018) of a guide with a density."""
+    from arviz_stats.base import array_stats
+
+    found = {}
+    if "loss" in tree.children.get("history", {}):
+        last = tree["history"]["loss"].values
+        found["elbo"] = -float(last[:, -max(last.shape[1] // 10, 1) :].mean())
+    stats = tree.children.get("sample_stats", {})
+    if tree.attrs["approximation"] and "log_q" in stats:
+        ratio = (stats["log_p"] - stats["log_q"]).values.astype(np.float64).ravel()
+        found["khat"] = float(array_stats.psislw(ratio - ratio.max())[1])
+    return found
+
+
+def distance(tree: Any, reference: Any) -> dict[str, float]:
+    """How far the posterior of f(x) (or of class probabilities) at the test rows is from the reference's."""
+    ours, theirs = (v.reshape(-1, v.shape[-1]) for v in (values(tree), values(reference)))
+    sd = np.maximum(theirs.std(axis=0), np.finfo(np.float32).tiny)
+    return {
+        "distance_mean": float(np.sqrt(np.mean(((ours.mean(axis=0) - theirs.mean(axis=0)) / sd) ** 2))),
+        "distance_sd": float(np.median(ours.std(axis=0) / sd)),
+    }
+
+
+def verdict(found: dict[str, Any], tree: Any, reference: str = "", trusted: bool = True) -> tuple[str, str]:
+    """A word and a reason; `reference` names the fit that distances are to, `trusted` is whether that one is ok itself.
+
+    The words: ``ok``, ``not converged``, ``too few draws``, ``divergent``, ``too narrow``, ``too wide``, ``off``, and
+    ``unchecked`` where nothing here can tell.
+    """
+    if not np.isfinite(found["mlpd"]):
+        return "off", "the test rows have no finite predictive density"
+    chains, draws = tree["posterior"].sizes["chain"], tree["posterior"].sizes["draw"]
+    if tree.attrs["independent_chains"]:
+        problem = _chain_problem(found, chains, chains * draws)
+        if problem is not None:
+            return problem
+    if np.isnan(found["distance_mean"]):
+        return _without_reference(found, tree)
+    if not trusted:
+        return "unchecked", f"{reference}, the reference, is not ok itself"
+    return _against(found, reference)
+
+
+def _chain_problem(found: dict[str, Any], chains: int, draws: int) -> tuple[str, str] | None:
+    """What is wrong with the chains of a sampler, if anything is."""
+    if chains < 2:
+        return "unchecked", "one chain cannot show convergence; run two or more"
+    if not found["rhat_f"] <= RHAT:
+        return "not converged", f"R-hat {found['rhat_f']:.2f} on f(x)"
+    if found["ess_bulk_f"] < ESS * chains:
+        return "too few draws", f"bulk ESS {found['ess_bulk_f']:.0f} of f(x), {ESS * chains} wanted"
+    if found["ebfmi"] < EBFMI:
+        return "not converged", f"E-BFMI {found['ebfmi']:.2f}: the sampler explores the energy too slowly"
+    if found["divergences"] > DIVERGENT * draws:
+        share = f"{found['divergences']} of {draws} transitions diverged"
+        return "divergent", f"{share}; raise target_accept, or use a lighter-tailed noise"
+    return None
+
+
+def _without_reference(found: dict[str, Any], tree: Any) -> tuple[str, str]:
+    if tree.attrs["strategy"] == "nuts":
+        return "ok", f"R-hat {found['rhat_f']:.2f} and bulk ESS {found['ess_bulk_f']:.0f} on f(x)"
+    if tree.attrs["independent_chains"]:
+        return "unchecked", f"chains agree (R-hat {found['rhat_f']:.2f}), but only a reference shows the step's bias"
+    if found["khat"] <= KHAT:
+        return "ok", f"k-hat {found['khat']:.2f}"
+    of = "a point has no spread" if np.isnan(found["khat"]) else f"k-hat {found['khat']:.1f} over the weights"
+    return "unchecked", f"{of}; run nuts beside it as a reference"
+
+
+def _against(found: dict[str, Any], reference: str) -> tuple[str, str]:
+    width, away = found["distance_sd"], found["distance_mean"]
+    if width < WIDTH[0]:
+        return "too narrow", f"predictive sd {width:.2f} of {reference}"
+    if width > WIDTH[1]:
+        return "too wide", f"predictive sd {width:.2f} of {reference}"
+    if away > DISTANCE:
+        return "off", f"predictive mean {away:.2f} sd from {reference}"
+    return "ok", f"predictive mean {away:.2f} sd from {reference}, sd {width:.2f} of it"

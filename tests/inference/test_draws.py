@@ -1,0 +1,190 @@
+"""The DataTree of a fit, and its file."""
+
+import os
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from exact_fits import (
+    CHAINS,
+    DRAWS,
+    FEATURES,
+    TEST,
+    TRAIN,
+    Y_MEAN,
+    Y_SCALE,
+    exact_data,
+    guide,
+    nuts,
+    theta_draws,
+    tree,
+)
+from linear_model import PRECISION
+from made_trees import made_tree
+from noisezoo.inference.draws import functionals, load, save, to_datatree
+from noisezoo.inference.fit import Fit
+from noisezoo.inference.predict import prior_draws
+from noisezoo.models.likelihood import gaussian
+from noisezoo.models.network import mlp
+from noisezoo.models.noise import log_uniform
+from noisezoo.models.weight import prior
+from scipy.integrate import simpson
+from scipy.stats import norm
+
+FOUND = exact_data()
+GROUPS = {
+    *("posterior", "posterior_predictive", "log_likelihood", "sample_stats", "prior", "prior_predictive"),
+    *("observed_data", "constant_data", "predictions", "predictions_constant_data"),
+}
+
+
+@pytest.fixture(scope="module")
+def exact():
+    return tree(nuts(FOUND), FOUND)
+
+
+def test_every_group_is_there_with_named_dimensions(exact):
+    assert GROUPS <= set(exact.children)
+    assert exact["posterior"]["layer0.weight"].dims == ("chain", "draw", "layer0.unit_in", "layer0.unit_out")
+    assert exact["posterior"]["layer0.bias"].dims == ("chain", "draw", "layer0.unit_out")
+    assert list(exact["posterior"]["layer0.unit_in"].values) == list(FOUND.features)
+    for group, rows in {"log_likelihood": TRAIN, "posterior_predictive": TRAIN, "predictions": TEST}.items():
+        assert exact[group]["y"].dims == ("chain", "draw", "row")
+        assert exact[group]["y"].shape == (CHAINS, DRAWS, rows)
+    assert exact["constant_data"]["x"].dims == ("row", "feature")
+    assert exact["observed_data"].sizes["row"] == TRAIN
+
+
+def test_the_target_is_in_its_own_units(exact):
+    theta = theta_draws(FOUND)
+    f = Y_MEAN + Y_SCALE * (theta[..., :-1] @ FOUND.x_test.T + theta[..., -1:])
+    np.testing.assert_allclose(exact["predictions"]["f"].values, f, atol=1e-3)
+    np.testing.assert_allclose(exact["observed_data"]["y"].values, Y_MEAN + Y_SCALE * FOUND.y_train, rtol=1e-5)
+    np.testing.assert_allclose(
+        exact["predictions_constant_data"]["y"].values, Y_MEAN + Y_SCALE * FOUND.y_test, rtol=1e-5
+    )
+    noise = (exact["predictions"]["y"] - exact["predictions"]["f"]).values
+    assert noise.std() == pytest.approx(Y_SCALE * PRECISION**-0.5, rel=0.01)
+
+
+def test_log_likelihood_is_the_density_in_the_targets_units(exact):
+    f = exact["posterior_predictive"]["f"].values
+    y = exact["observed_data"]["y"].values
+    expected = norm.logpdf(y, f, Y_SCALE * PRECISION**-0.5)
+    np.testing.assert_allclose(exact["log_likelihood"]["y"].values, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_density_of_a_row_integrates_to_one_over_the_targets_units():
+    """One training row at a time takes each value of a grid of y, all else equal."""
+    grid = np.linspace(-60, 160, TRAIN)  # of original units
+    x = np.repeat(FOUND.x_train[:1], TRAIN, axis=0)
+    from dataclasses import replace
+
+    swept = replace(FOUND, x_train=x, y_train=((grid - Y_MEAN) / Y_SCALE).astype(np.float32))
+    density = np.exp(tree(nuts(FOUND, draws=5), swept)["log_likelihood"]["y"].values)
+    np.testing.assert_allclose(simpson(density, x=grid, axis=-1), 1, atol=1e-3)
+
+
+def test_prior_draws_have_the_law_of_the_prior(exact):
+    weight = exact["prior"]["layer0.weight"].values
+    assert weight.std() == pytest.approx(0.8, rel=0.1)
+    assert exact["prior"]["layer0.bias"].values.std() == pytest.approx(1, rel=0.15)
+    assert exact["prior_predictive"]["y"].sizes["row"] == TRAIN
+
+
+def test_an_improper_prior_has_no_draws_and_says_why():
+    program = gaussian(mlp(), prior(log_uniform()))
+    shapes = {"layer0.scale": (FEATURES,), "layer0.base": (FEATURES, 1), "layer0.weight": (FEATURES, 1)}
+    draws = {k: np.ones((1, 4, *s), np.float32) for k, s in (shapes | {"layer0.bias": (1,), "precision": ()}).items()}
+    found = to_datatree(Fit("svi", {}, "numpyro", draws, independent_chains=False), program, FOUND)
+    assert "improper" in found.attrs["prior_note"]
+    for group in ("prior", "prior_predictive"):
+        assert group not in found.children or not found[group].data_vars
+    assert found["log_likelihood"]["y"].shape == (1, 4, TRAIN)
+
+
+def test_functionals_are_what_they_say():
+    rng = np.random.default_rng(0)
+    draws = {
+        "layer0.scale": rng.normal(size=(2, 3, 5)),
+        "layer0.weight": np.broadcast_to(np.eye(4)[0][:, None], (2, 3, 4, 1)),
+        "layer1.weight": np.ones((2, 3, 4, 2)),
+        "precision": np.full((2, 3), 4.0),
+    }
+    found = functionals(draws, y_scale=3.0)
+    np.testing.assert_array_equal(found["layer0.scale.sorted"], np.sort(np.abs(draws["layer0.scale"]))[..., ::-1])
+    np.testing.assert_allclose(found["sparsity"][0, 0], [0.75, 0.0], atol=1e-12)
+    np.testing.assert_allclose(found["noise_sd"], 1.5)
+
+
+def test_scales_of_single_weights_are_sorted_too():
+    scales = np.random.default_rng(0).normal(size=(2, 3, 4, 2))
+    found = functionals({"layer0.scale": scales})["layer0.scale.sorted"]
+    np.testing.assert_array_equal(found, np.sort(np.abs(scales).reshape(2, 3, 8))[..., ::-1])
+
+
+def test_sparsity_carries_the_names_of_its_layers():
+    program = gaussian(mlp(*[2] * 10), prior(lambda p, name, shape: p.xp.ones(shape)))
+    draws = prior_draws(program, jnp.asarray(FOUND.x_train), 3)
+    draws = dict(sorted(draws.items(), key=lambda item: (len(item[0].partition(".")[0]), item[0])))  # layer2, layer10
+    for name in ("layer10.weight", "layer10.base"):
+        draws[name] = np.ones_like(draws[name])
+    found = to_datatree(Fit("nuts", {}, "numpyro", draws), program, FOUND)["functionals"]["sparsity"]
+    np.testing.assert_allclose(found.sel(layer="layer10"), 0, atol=1e-6)
+    assert (found.sel(layer="layer2") > 1e-3).all()
+
+
+@pytest.mark.parametrize("task", ["regression", "categorical"])
+def test_a_file_gives_back_exactly_what_was_saved(task, tmp_path):
+    saved = made_tree("svi", task=task)
+    save(saved, tmp_path / "fit.nc")
+    found = load(tmp_path / "fit.nc")
+    xr.testing.assert_identical(found, saved)
+    for node in saved.subtree:
+        for name, values in node.data_vars.items():
+            assert found[node.path][name].dtype == values.dtype
+    assert os.listdir(tmp_path) == ["fit.nc"]
+
+
+def test_truth_values_come_back_as_such(exact, tmp_path):
+    save(exact, tmp_path / "fit.nc")
+    assert load(tmp_path / "fit.nc")["sample_stats"]["diverging"].dtype == bool
+
+
+def test_a_file_that_is_not_whole_is_named(exact, tmp_path):
+    path = tmp_path / "fit.nc"
+    save(exact, path)
+    whole = path.read_bytes()
+    for size in (0, 100, len(whole) // 2, len(whole) - 100):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match="fit.nc"):
+            load(path)
+
+
+def test_a_foreign_file_is_named(tmp_path):
+    (tmp_path / "text.nc").write_text("not netCDF")
+    xr.Dataset({"a": ("b", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    for name in ("text.nc", "other.nc"):
+        with pytest.raises(ValueError, match=name):
+            load(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="none.nc"):
+        load(tmp_path / "none.nc")
+
+
+def test_a_failed_save_leaves_the_old_file(exact, tmp_path):
+    path = tmp_path / "fit.nc"
+    save(exact, path)
+    before = path.read_bytes()
+    broken = exact.copy()
+    broken.attrs["bad"] = object()
+    with pytest.raises(TypeError):
+        save(broken, path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["fit.nc"]
+
+
+def test_a_guides_densities_are_kept():
+    found = tree(guide(FOUND), FOUND)
+    assert {"log_p", "log_q"} <= set(found["sample_stats"])
+    assert not found.attrs["independent_chains"] and found.attrs["approximation"]

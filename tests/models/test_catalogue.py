@@ -1,0 +1,141 @@
+"""Noises, networks and models in words."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from noisezoo.models import catalogue, likelihood, network, noise
+from noisezoo.models.ppl import ppl, simulate
+from noisezoo.models.weight import FORMS, prior
+
+MINE = """
+from noisezoo.models.noise import Noise
+
+LEVEL = 3
+
+def lognormal(p, name, shape):
+    return p.sample(name, p.dist.LogNormal(0.0, 1.0).expand(shape).to_event(len(shape)))
+
+signed = Noise(lambda p, name, shape: p.sample(name, p.dist.Normal(0.0, 1.0).expand(shape)), "signed", signed=True)
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    return path
+
+
+def test_a_noise_by_name_is_the_noise():
+    assert catalogue.noise("half_cauchy") is noise.half_cauchy()
+    assert catalogue.noise("inverse_gamma:a=2,b=0.5") is noise.inverse_gamma(a=2.0, b=0.5)
+
+
+def test_a_noise_from_a_file_runs(mine):
+    found = catalogue.noise(f"{mine}:lognormal")
+    assert found.name == "lognormal"
+    weight = simulate(lambda x: prior(found)(ppl(x), "layer0", (3, 2)), 0, jnp.zeros(1))
+    assert weight["layer0.scale"].shape == (3,) and (weight["layer0.scale"] > 0).all()
+    assert catalogue.noise(f"{mine}:signed").signed
+
+
+def test_a_file_may_import_its_neighbour(tmp_path):
+    (tmp_path / "neighbour_of_mine.py").write_text("RATE = 2.0\n")
+    mine = "from neighbour_of_mine import RATE\ndef mine(p, name, shape):\n    return RATE + p.xp.ones(shape)\n"
+    (tmp_path / "mine.py").write_text(mine)
+    assert catalogue.noise(f"{tmp_path / 'mine.py'}:mine").name == "mine"
+
+
+@pytest.mark.parametrize(
+    "spec, error, said",
+    [
+        ("half_cauchi", ValueError, "did you mean 'half_cauchy'"),
+        ("half_cauchy:scal=1", ValueError, "did you mean 'scale'"),
+        ("half_cauchy:scale=wide", ValueError, "half_cauchy: scale must be a number, got 'wide'"),
+        ("half_cauchy:scale=-1", ValueError, "half_cauchy: scale must be positive"),
+        ("half_cauchy:0.5", ValueError, "write a setting as name=value"),
+        ("half_cauchy:scale=1,scale=2", ValueError, "scale is given twice"),
+        ("uniform:scale=1", ValueError, "noise uniform has no settings"),
+        ("nowhere.py:mine", FileNotFoundError, "there is no file nowhere.py"),
+        ("{mine}:lognorm", ValueError, "did you mean 'lognormal'"),
+        ("{mine}", ValueError, "mine.py:lognormal'"),
+        ("{mine}:LEVEL", TypeError, "LEVEL in"),
+    ],
+)
+def test_a_bad_noise_gets_one_sentence(mine, spec, error, said):
+    with pytest.raises(error, match="^[^\n]+$") as raised:
+        catalogue.noise(spec.format(mine=mine))
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("import nothing_of_this_name", "line 1 does not import: ModuleNotFoundError"),
+        ("x = 1\ny = 1 / 0", "line 2 does not import: ZeroDivisionError: division by zero"),
+        ("x = 1\ndef mine(:", "line 2 does not import: SyntaxError"),
+        ("raise SystemExit(3)", "line 1 does not import: SystemExit"),
+    ],
+)
+def test_a_file_that_does_not_import_is_named_with_its_line(tmp_path, text, said):
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    with pytest.raises(ImportError, match="^[^\n]+$") as raised:
+        catalogue.noise(f"{path}:mine")
+    assert said in str(raised.value)
+
+
+def test_a_network_by_name_is_the_network():
+    assert catalogue.network("mlp:50") is network.mlp(50)
+    assert catalogue.network("mlp:50-20,activation=relu") is network.mlp(50, 20, activation="relu")
+    assert catalogue.network("residual_mlp:8-8") is network.residual_mlp(8, 8)
+    assert catalogue.network("linear") is network.mlp()
+
+
+@pytest.mark.parametrize(
+    "spec, said",
+    [
+        ("mpl:50", "did you mean 'mlp'"),
+        ("linea", "did you mean 'linear'"),
+        ("mlp", "needs the widths"),
+        ("mlp:wide", "widths are whole numbers"),
+        ("mlp:0", "positive"),
+        ("mlp:50,activation=rellu", "did you mean 'relu'"),
+        ("mlp:50,activate=relu", "did you mean 'activation'"),
+        ("linear:50", "write mlp:50"),
+    ],
+)
+def test_a_bad_network_gets_one_sentence(spec, said):
+    with pytest.raises(ValueError, match="^[^\n]+$") as raised:
+        catalogue.network(spec)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "task, classes, make",
+    [
+        ("regression", 0, likelihood.gaussian),
+        ("binary", 2, likelihood.bernoulli),
+        ("categorical", 3, lambda net, weights: likelihood.categorical(net, weights, 3)),
+    ],
+)
+def test_the_task_chooses_the_likelihood(task, classes, make):
+    net, hc = network.mlp(2), noise.half_cauchy()
+    found = catalogue.model(hc, "add", "hierarchical", net, task, classes)
+    x = jnp.ones((4, 3))
+    ours, theirs = simulate(found, 0, x), simulate(make(net, prior(hc, "add", "hierarchical")), 0, x)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+@pytest.mark.parametrize("structure, form, said", [("adr", FORMS[0], "'ard'"), ("ard", "expandd", "'expanded'")])
+def test_bad_parts_are_named(structure, form, said):
+    with pytest.raises(ValueError, match=said):
+        catalogue.model(noise.half_cauchy(), structure, form, network.mlp(2), "regression")
+
+
+def test_every_network_example_works_and_every_form_is_explained():
+    for example in catalogue.EXAMPLES:
+        assert callable(catalogue.network(example))
+    assert set(catalogue.FORM_MEANINGS) == set(FORMS)
