@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+WRONG = (ValueError, TypeError, ImportError, OSError)  # what bad input raises
 PIPE_WIDTH = 120  # columns where the output is not a terminal
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -112,9 +113,10 @@ def compare(
 
         words = {"data": data, "with_": with_, "structure": structure, "form": form, "network": network, "ppl": ppl}
         found = session.prepare(prior, **words, split=split, seed=seed, out=out)
-        _say(f"[bold]{escape(found.run['title'])}[/]")
+    _say(f"[bold]{escape(found.run['title'])}[/]")
+    with _one_sentence(OSError, code=FAILED):  # such as a full disk
         table = session.go(found, progress, lambda text: _say(escape(text)))
-        _result(found.folder, found.run, table)
+    _result(found.folder, found.run, table)
 
 
 @app.command()
@@ -158,7 +160,7 @@ def _result(folder: Path, run: dict[str, Any], table: Any) -> None:
     """Print the table, the verdicts and where everything is; exit with the code that tells how it went."""
     from .inference.report import SHORT, verdicts
 
-    if table is not None:
+    if table["mlpd"].notna().any():
         _console().print(_numbers(table, SHORT))
     for label, verdict, tone in verdicts(run, table):
         _say(f"[bold]{escape(label)}[/]  [{tone}]{escape(verdict)}[/]")
@@ -171,13 +173,13 @@ def _result(folder: Path, run: dict[str, Any], table: Any) -> None:
 
 
 @contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Say what is wrong with the input in one sentence instead of a traceback."""
+def _one_sentence(kinds: Any = WRONG, code: int = BAD_INPUT) -> Iterator[None]:
+    """Say what is wrong, by default with the input, in one sentence instead of a traceback."""
     try:
         yield
-    except (ValueError, TypeError, ImportError, OSError) as error:
+    except kinds as error:
         Console(stderr=True, soft_wrap=True).print(f"[red]noisezoo:[/] {escape(' '.join(str(error).split()))}")
-        raise typer.Exit(BAD_INPUT) from None
+        raise typer.Exit(code) from None
 
 
 def _console() -> Console:

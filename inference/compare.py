@@ -49,8 +49,8 @@ def compare(
         except KeyboardInterrupt:
             failed[label] = "interrupted"
             break
-        except (ValueError, FloatingPointError) as error:
-            failed[label] = str(error)
+        except Exception as error:  # whatever it is, what is finished is not lost and the others go on
+            failed[label] = str(error) or type(error).__name__
     return Comparison(table(trees, failed=failed), trees, failed)
 
 

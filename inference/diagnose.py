@@ -42,9 +42,10 @@ def diagnose(tree: Any, reference: Any = None) -> dict[str, Any]:
         density the approximate-posterior form (Magnusson et al. 2019).
     rhat_f, ess_bulk_f, ess_tail_f : worst test row of f(x); only for independent chains.
     divergences, ebfmi : of the sampler; the number of divergent transitions, the smallest chain's E-BFMI.
-    elbo, khat : of a guide; the ELBO over the last tenth of the history, and the Pareto k of its importance weights.
-    distance_mean : root mean square over test rows of (mean - reference mean) / reference sd, of f(x) or class
-        probabilities; distance_sd : median ratio of their sds.
+    elbo, khat : of a guide with a density; the mean of log p - log q over its draws, in standardised units, and the
+        Pareto k of its importance weights p / q, of the worst restart.
+    distance_mean : root mean square over test rows of (mean - reference mean) / reference sd, of f(x);
+        distance_sd : median ratio of their sds.
     sparsity : share of the weights' square that is idle, mean over layers (see `functionals`).
     """
     found: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
@@ -72,12 +73,14 @@ def _observed(tree: Any) -> np.ndarray:
 
 
 def values(tree: Any) -> np.ndarray:
-    """What is compared at the test rows, (chain, draw, row): f(x), or the probability of each class but the first."""
-    f = tree["predictions"]["f"].transpose("chain", "draw", "row", ...).values
-    if tree.attrs["task"] == "regression":
-        return f
-    p = expit(f) if f.ndim == 3 else softmax(f, axis=-1)[..., 1:]
-    return p.reshape(*p.shape[:2], -1)
+    """What is compared at the test rows, (chain, draw, row): f(x), several logits less their mean, side by side.
+
+    Not probabilities: where classes separate they are exactly 0 or 1 in single precision, and have no spread.
+    """
+    f = tree["predictions"]["f"].transpose("chain", "draw", "row", ...).values.astype(np.float64)
+    if f.ndim == 4:
+        f = f - f.mean(axis=-1, keepdims=True)  # softmax does not see a shift
+    return f.reshape(*f.shape[:2], -1)
 
 
 def accuracy_of(tree: Any) -> dict[str, float]:
@@ -120,11 +123,14 @@ def loo(tree: Any) -> dict[str, float]:
     stats = tree.children.get("sample_stats", {})
     with warnings.catch_warnings():  # the share of high Pareto k has a column of its own
         warnings.simplefilter("ignore")
-        if "log_q" in stats:
-            found = arviz_stats.loo_approximate_posterior(tree, stats["log_p"], stats["log_q"], pointwise=True)
-        elif tree.attrs["independent_chains"]:
-            found = arviz_stats.loo(tree, pointwise=True)
-        else:
+        try:
+            if "log_q" in stats:
+                found = arviz_stats.loo_approximate_posterior(tree, stats["log_p"], stats["log_q"], pointwise=True)
+            elif tree.attrs["independent_chains"]:
+                found = arviz_stats.loo(tree, pointwise=True)
+            else:
+                return {}
+        except ValueError:  # draws that stand still have no tail to smooth
             return {}
     share = float(np.mean(np.asarray(found.pareto_k) > KHAT))
     return {"elpd_loo": float(found.elpd), "elpd_loo_se": float(found.se), "pareto_k": share}
@@ -139,11 +145,12 @@ def convergence(tree: Any) -> dict[str, float]:
     f = values(tree)
     f = f[..., :: -(-f.shape[-1] // ROWS)]
     axes = {"chain_axis": 0, "draw_axis": 1}
-    found = {
-        "rhat_f": float(np.max(arviz_stats.rhat(f, **axes))),
-        "ess_bulk_f": float(np.min(arviz_stats.ess(f, method="bulk", **axes))),
-        "ess_tail_f": float(np.min(arviz_stats.ess(f, method="tail", prob=TAILS, **axes))),
-    }
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a row that stands still
+        found = {
+            "rhat_f": float(np.max(arviz_stats.rhat(f, **axes))),
+            "ess_bulk_f": float(np.min(arviz_stats.ess(f, method="bulk", **axes))),
+            "ess_tail_f": float(np.min(arviz_stats.ess(f, method="tail", prob=TAILS, **axes))),
+        }
     stats = tree.children.get("sample_stats", {})
     if "diverging" in stats:
         found["divergences"] = int(stats["diverging"].sum())
@@ -153,24 +160,34 @@ def convergence(tree: Any) -> dict[str, float]:
 
 
 def guide(tree: Any) -> dict[str, float]:
-    """ELBO at the end, and Pareto k-hat of the importance weights p / q (Yao et al. 2018) of a guide with a density."""
+    """ELBO, and Pareto k-hat of the importance weights p / q (Yao et al. 2018), of a guide that has a density.
+
+    The loss along the way is no ELBO for a point (its entropy is infinite) nor for Laplace (it is the log joint).
+    """
+    stats = tree.children.get("sample_stats", {})
+    if not tree.attrs["approximation"] or "log_q" not in stats:
+        return {}
+    ratio = stats["log_p"].values.astype(np.float64) - stats["log_q"].values
+    return {"elbo": float(ratio.mean()), "khat": max(_khat(chain) for chain in ratio)}  # a chain is a guide of its own
+
+
+def _khat(log_weights: np.ndarray) -> float:
+    """Pareto k of importance weights; 0 where they are equal to rounding."""
     from arviz_stats.base import array_stats
 
-    found = {}
-    if "loss" in tree.children.get("history", {}):
-        last = tree["history"]["loss"].values
-        found["elbo"] = -float(last[:, -max(last.shape[1] // 10, 1) :].mean())
-    stats = tree.children.get("sample_stats", {})
-    if tree.attrs["approximation"] and "log_q" in stats:
-        ratio = (stats["log_p"] - stats["log_q"]).values.astype(np.float64).ravel()
-        found["khat"] = float(array_stats.psislw(ratio - ratio.max())[1])
-    return found
+    if np.ptp(log_weights) < 1e-3:
+        return 0.0
+    return float(array_stats.psislw(-log_weights)[1])  # psislw takes the negative, as in leave-one-out
 
 
 def distance(tree: Any, reference: Any) -> dict[str, float]:
-    """How far the posterior of f(x) (or of class probabilities) at the test rows is from the reference's."""
+    """How far the posterior of f(x) at the test rows is from the reference's."""
     ours, theirs = (v.reshape(-1, v.shape[-1]) for v in (values(tree), values(reference)))
-    sd = np.maximum(theirs.std(axis=0), np.finfo(np.float32).tiny)
+    rows = theirs.std(axis=0) > 0  # of the others the reference gives no unit
+    if not rows.any():
+        return {}
+    ours, theirs = ours[:, rows], theirs[:, rows]
+    sd = theirs.std(axis=0)
     return {
         "distance_mean": float(np.sqrt(np.mean(((ours.mean(axis=0) - theirs.mean(axis=0)) / sd) ** 2))),
         "distance_sd": float(np.median(ours.std(axis=0) / sd)),
@@ -201,7 +218,9 @@ def _chain_problem(found: dict[str, Any], chains: int, draws: int) -> tuple[str,
     """What is wrong with the chains of a sampler, if anything is."""
     if chains < 2:
         return "unchecked", "one chain cannot show convergence; run two or more"
-    if not found["rhat_f"] <= RHAT:
+    if np.isnan(found["rhat_f"]):
+        return "not converged", "R-hat of f(x) is not defined: it stands still, or there are too few draws"
+    if found["rhat_f"] > RHAT:
         return "not converged", f"R-hat {found['rhat_f']:.2f} on f(x)"
     if found["ess_bulk_f"] < ESS * chains:
         return "too few draws", f"bulk ESS {found['ess_bulk_f']:.0f} of f(x), {ESS * chains} wanted"

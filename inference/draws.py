@@ -7,7 +7,8 @@ where single weights are not: sorted scales, the effective sparsity of each laye
 """
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -105,14 +106,20 @@ def functionals(draws: Arrays, y_scale: float = 1.0) -> Arrays:
     """
     found = {}
     for name, values in draws.items():
-        if ".scale" in name and values.ndim == 3:
-            found[f"{name}.sorted"] = -np.sort(-np.abs(values), axis=-1)
-    layers = [values for name, values in draws.items() if name.endswith(".weight")]
-    if layers:
-        found["sparsity"] = np.stack([_sparsity(w.reshape(*w.shape[:2], -1)) for w in layers], axis=-1)
+        if ".scale" in name and values.ndim >= 3:
+            found[f"{name}.sorted"] = -np.sort(-np.abs(values.reshape(*values.shape[:2], -1)), axis=-1)
+    weights = [draws[f"{layer}.weight"] for layer in _layers(draws, ".weight")]
+    if weights:
+        found["sparsity"] = np.stack([_sparsity(w.reshape(*w.shape[:2], -1)) for w in weights], axis=-1)
     if "precision" in draws:
         found["noise_sd"] = y_scale * draws["precision"] ** -0.5
     return found
+
+
+def _layers(names: Iterable[str], *ends: str) -> list[str]:
+    """The layers that have such a site, in the order of their numbers."""
+    found = {name.partition(".")[0] for name in names if name.endswith(ends)}
+    return sorted(found, key=lambda layer: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", layer)])
 
 
 def _sparsity(w: np.ndarray) -> np.ndarray:
@@ -156,8 +163,8 @@ def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], 
     coords: dict[str, Any] = {"feature": list(data.features)}
     if data.task == "categorical":
         dims["f"], coords["class"] = ["row", "class"], [str(c) for c in data.classes]
-    layers = sorted({name.partition(".")[0] for name in groups["posterior"] if name.endswith((".weight", ".base"))})
-    dims["sparsity"], coords["layer"] = ["layer"], layers
+    layers = _layers(groups["posterior"], ".weight", ".base")
+    dims["sparsity"], coords["layer"] = ["layer"], _layers(groups["posterior"], ".weight")
     for name, values in (groups["posterior"] | groups["functionals"]).items():
         layer, _, what = name.partition(".")
         if layer in layers and what != "row":

@@ -9,7 +9,8 @@ import numpy as np
 from ..models.ppl import ppl, simulate
 from .fit import Arrays
 
-BATCH = 50  # draws that are evaluated at once
+BATCH = 50  # draws that are evaluated at once, at most
+ROWS = 100_000  # rows that are evaluated at once, those of all draws of a batch together
 
 
 class Prediction(NamedTuple):
@@ -72,9 +73,9 @@ def _numpyro(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple
     _check(latent, draws)
     count = len(next(iter(draws.values())))
     keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed), count))
-    evaluate, parts = _evaluate(model), []
-    for start in range(0, count, BATCH):
-        batch = np.arange(start, start + BATCH) % count  # the last batch is filled up, so that shapes stay the same
+    evaluate, parts, size = _evaluate(model), [], int(np.clip(ROWS // x.shape[0], 1, BATCH))
+    for start in range(0, count, size):
+        batch = np.arange(start, start + size) % count  # the last batch is filled up, so that shapes stay the same
         parts.append(evaluate(keys[batch], {name: draws[name][batch] for name in latent}, x, y))
     return tuple(None if p[0] is None else np.concatenate(p)[:count] for p in zip(*parts, strict=True))
 
@@ -117,9 +118,17 @@ def _pyro(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple:
         log_lik = None if y is None else sites["y"]["fn"].log_prob(y.to(sites["f"]["value"].dtype))
         return sites["f"]["value"], sites["y"]["value"], log_lik
 
-    tensors = {name: torch.tensor(values, device=x.device) for name, values in draws.items()}
+    def tensor(values: np.ndarray) -> Any:
+        found = torch.tensor(values, device=x.device)
+        return found.to(x.dtype) if found.is_floating_point() else found
+
+    tensors = {name: tensor(values) for name, values in draws.items()}
     count = len(next(iter(draws.values())))
     with torch.no_grad(), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        first = {name: values[0] for name, values in tensors.items()}
+        sites: Any = poutine.trace(poutine.condition(model, data=first)).get_trace(x).nodes
+        for name in [k for k, site in sites.items() if site.get("infer", {}).get("_deterministic")]:
+            tensors.pop(name, None)  # condition would put it in place of what the program makes
         torch.manual_seed(seed)
         rows = [one({name: values[i] for name, values in tensors.items()}) for i in range(count)]
     return tuple(None if part[0] is None else torch.stack(part).cpu().numpy() for part in zip(*rows, strict=True))

@@ -60,11 +60,9 @@ SHORT = (
 def write(path: Path, run: dict[str, Any], table: Any, trees: dict[str, Any]) -> None:
     """Write ``table.csv``, the figures and ``report.html`` into the run folder `path`.
 
-    `run` is what ``run.json`` holds, `table` that of `compare` (None if
-    nothing was fitted), `trees` the fits.
+    `run` is what ``run.json`` holds, `table` that of `compare`, `trees` the fits.
     """
-    if table is not None:
-        folder.through(path / "table.csv", table.to_csv)
+    folder.through(path / "table.csv", table.to_csv)
     shown = []
     for picture in pictures(trees):
         image = png(picture)
@@ -86,8 +84,8 @@ def page(run: dict[str, Any], table: Any, shown: Iterable[tuple[Picture, bytes]]
         title=html.escape(run["title"]),
         started=html.escape(run["started"]),
         verdicts="".join(_verdict(*row) for row in verdicts(run, table)),
-        table="" if table is None else _table(*numbers(table)),
-        meanings="" if table is None else _meanings(table),
+        table=_table(*numbers(table)),
+        meanings=_meanings(table),
         pictures="".join(_picture(picture, image) for picture, image in shown),
         command=html.escape(command(run)),
         settings=_table(("strategy", "settings"), [(k, _pairs(v["settings"])) for k, v in run["fits"].items()]),

@@ -98,7 +98,7 @@ def prepare(
 def go(session: Session, progress: bool = True, say: Callable[[str], Any] = print) -> Any:
     """Run the strategies one after another, save each fit, then write table, figures and report; returns the table.
 
-    Ctrl-C ends the strategy that runs, and the rest is not begun.  Returns None if there is no fit to judge.
+    Ctrl-C ends the strategy that runs, and the rest is not begun.
     """
     from .cache import persistent_cache
     from .draws import arrays, save, to_datatree
@@ -137,12 +137,14 @@ def again(folder: Path) -> tuple[dict[str, Any], Any]:
 
 
 def judge(folder: Path, run: dict[str, Any]) -> Any:
-    """Write table, figures and report of the fits that are done; the table, or None without fits."""
+    """Write table, figures and report of what is done; returns the table."""
     from .compare import table
     from .draws import load
 
-    trees = {label: load(folder / entry["file"]) for label, entry in run["fits"].items() if entry["status"] == DONE}
-    found = table(trees) if trees else None
+    fits = run["fits"]
+    trees = {label: load(folder / entry["file"]) for label, entry in fits.items() if entry["status"] == DONE}
+    failed = {label: entry["why"] or entry["status"] for label, entry in fits.items() if entry["status"] != DONE}
+    found = table(trees, failed=failed)
     report.write(folder, run, found, trees)
     return found
 

@@ -35,8 +35,8 @@ class SGLD:
 
     warmup: int = 20_000
     draws: int = 1000
-    thin: int = 20
-    step_size: float = 0.01
+    thin: int = 50
+    step_size: float = 0.1
     decay: float = 0.0
     batch_size: int | None = None
     temperature: float = 1.0

@@ -4,6 +4,7 @@ Figures are plain `matplotlib.figure.Figure` objects, made without pyplot: show 
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,7 @@ def draw_scales(noise: Noise | Callable, n: int, seed: int = 0) -> np.ndarray:
 
     Raises ValueError if the noise is improper.
     """
-    noise = as_noise(noise)
-    return _draw(lambda p: noise(p, "scale", ()), n, seed, noise.name)
+    return _draw(as_noise(noise), "scale", n, seed)
 
 
 def draw_weights(noise: Noise | Callable, n: int, sigma0: float = 1.0, seed: int = 0) -> np.ndarray:
@@ -33,8 +33,7 @@ def draw_weights(noise: Noise | Callable, n: int, sigma0: float = 1.0, seed: int
 
     Raises ValueError if the noise is improper.
     """
-    noise = as_noise(noise)
-    return _draw(lambda p: noise(p, "scale", ()) * p.sample("base", p.dist.Normal(0.0, sigma0)), n, seed, noise.name)
+    return sigma0 * _draw(as_noise(noise), "weight", n, seed)
 
 
 def prior_functions(model: Callable, x: Any, n: int = 20, seed: int = 0) -> np.ndarray:
@@ -43,7 +42,7 @@ def prior_functions(model: Callable, x: Any, n: int = 20, seed: int = 0) -> np.n
     Shape (n, rows), or (n, rows, classes) for a categorical model.  Raises ValueError if the prior is improper.
     """
     if ppl(x).name == "numpyro":
-        return _predictive(model, "f", n, seed, "this prior", x)
+        return _predictive(model, ("f",), n, seed, "this prior", x)["f"]
     seeds = np.random.SeedSequence(seed).generate_state(n)
     try:
         return np.stack([simulate(model, int(s), x)["f"].detach().cpu().numpy() for s in seeds])
@@ -92,26 +91,39 @@ def plot_functions(model: Callable, x_grid: Any, n: int = 20, seed: int = 0) -> 
     return figure
 
 
-def _draw(program: Callable, n: int, seed: int, name: str) -> np.ndarray:
+def _draw(noise: Noise, what: str, n: int, seed: int) -> np.ndarray:
     import jax.numpy as jnp
 
-    def run(x: Any) -> None:
+    return _predictive(_one_weight(noise), ("scale", "weight"), n, seed, noise.name, jnp.zeros(()))[what].astype(float)
+
+
+@lru_cache(maxsize=16)
+def _one_weight(noise: Noise) -> Callable:
+    def program(x: Any) -> None:
         p = ppl(x)
-        p.deterministic("value", program(p))
+        scale = p.deterministic("scale", noise(p, "noise", ()))
+        p.deterministic("weight", scale * p.sample("base", p.dist.Normal(0.0, 1.0)))
 
-    return _predictive(run, "value", n, seed, name, jnp.zeros(())).astype(float)
+    return program
 
 
-def _predictive(model: Callable, site: str, n: int, seed: int, name: str, x: Any) -> np.ndarray:
+def _predictive(model: Callable, sites: tuple[str, ...], n: int, seed: int, name: str, x: Any) -> dict[str, np.ndarray]:
+    import jax
+
+    try:
+        draws = _compiled(model, sites, n)(jax.random.key(seed), x)
+    except NotImplementedError as error:
+        raise ValueError(f"{name} is improper: it has no draws") from error
+    return {site: np.asarray(draws[site]) for site in sites}
+
+
+@lru_cache(maxsize=16)
+def _compiled(model: Callable, sites: tuple[str, ...], n: int) -> Callable:
+    """``(key, x) -> {site: draws}``, compiled once, and of the model only what these sites need."""
     import jax
     from numpyro.infer import Predictive
 
-    draw = jax.jit(Predictive(model, num_samples=n, return_sites=[site], parallel=True))  # compiles `site` alone
-    try:
-        draws = draw(jax.random.key(seed), x)
-    except NotImplementedError as error:
-        raise ValueError(f"{name} is improper: it has no draws") from error
-    return np.asarray(draws[site])
+    return jax.jit(Predictive(model, num_samples=n, return_sites=list(sites), parallel=True))
 
 
 def _plot_scale(axes: "Axes", noise: Noise, scales: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """The DataTree of a fit, and its file."""
 
 import os
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,7 @@ from exact_fits import (
     Y_SCALE,
     exact_data,
     guide,
+    normal,
     nuts,
     theta_draws,
     tree,
@@ -76,11 +78,10 @@ def test_log_likelihood_is_the_density_in_the_targets_units(exact):
 
 
 def test_the_density_of_a_row_integrates_to_one_over_the_targets_units():
-    """One training row at a time takes each value of a grid of y, all else equal."""
-    grid = np.linspace(-60, 160, TRAIN)  # of original units
+    """Every training row is the same one, and its targets are a grid of y."""
+    middle = Y_MEAN + Y_SCALE * (normal(FOUND).mean @ np.r_[FOUND.x_train[0], 1])
+    grid = middle + np.linspace(-30, 30, TRAIN)  # more than 8 sds to either side
     x = np.repeat(FOUND.x_train[:1], TRAIN, axis=0)
-    from dataclasses import replace
-
     swept = replace(FOUND, x_train=x, y_train=((grid - Y_MEAN) / Y_SCALE).astype(np.float32))
     density = np.exp(tree(nuts(FOUND, draws=5), swept)["log_likelihood"]["y"].values)
     np.testing.assert_allclose(simpson(density, x=grid, axis=-1), 1, atol=1e-3)

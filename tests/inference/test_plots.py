@@ -94,7 +94,7 @@ def test_reliability_of_classes_that_come_as_predicted():
     logit = rng.normal(size=rows)
     came_true = rng.uniform(size=rows) < 1 / (1 + np.exp(-logit))
     for group in ("predictions", "predictions_constant_data"):
-        first = tree[group].to_dataset().isel(row=np.zeros(rows, int))
+        first = tree[group].to_dataset().isel(row=np.zeros(rows, int)).drop_vars("row")
         values = {"f": 0 * first["f"] + logit} if "f" in first else {"y": ("row", came_true.astype(int))}
         tree[group] = first.assign_coords(row=np.arange(rows)).assign(values)
     ax = plots.predictions({"nuts": tree}).axes[0]

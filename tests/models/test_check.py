@@ -6,7 +6,7 @@ import pytest
 from noisezoo.models.check import check_noise
 from noisezoo.models.noise import NOISES, Noise
 
-SLOW = {"beta", "inverse_gamma", "gamma_precision"}  # JAX takes seconds to compile a Gamma draw; one of them will do
+SLOW = {"beta", "inverse_nakagami", "inverse_gamma", "gamma_precision"}  # JAX takes seconds to compile a Gamma draw
 
 
 def positive(p, shape, rate=1.0):

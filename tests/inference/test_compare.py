@@ -1,0 +1,88 @@
+"""Several strategies side by side: one that fails does not take the others with it, and a reference must earn trust."""
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from exact_fits import exact_data, guide, model, nuts, tree
+from noisezoo.inference import compare as module
+from noisezoo.inference.compare import compare, table
+from noisezoo.inference.diagnose import COLUMNS
+
+FOUND = exact_data()
+TEXT = {"model", "strategy", "ppl", "verdict", "reason"}
+
+
+@pytest.fixture(scope="module")
+def trees():
+    return {"svi": tree(guide(FOUND, width=0.41), FOUND), "nuts": tree(nuts(FOUND), FOUND)}
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Fits in place of inferences: a config is a Fit, or what to raise."""
+
+    def fit(program, config, x, y, *, seed, progress):
+        if isinstance(config, BaseException):
+            raise config
+        assert isinstance(x, jax.Array if config.ppl == "numpyro" else torch.Tensor)
+        return config
+
+    monkeypatch.setattr(module, "fit", fit)
+
+
+def test_columns_rows_and_verdicts(trees):
+    found = table(trees)
+    assert list(found.columns) == list(COLUMNS) and list(found.index) == ["svi", "nuts"]
+    assert found.loc["nuts", "verdict"] == "ok"
+    assert found.loc["svi", "verdict"] == "too narrow" and "of nuts" in found.loc["svi", "reason"]
+    assert found.loc["svi", "distance_sd"] == pytest.approx(0.41, abs=0.03)
+    assert np.isnan(found.loc["nuts", "distance_sd"]) and np.isnan(found.loc["svi", "rhat_f"])
+    for name in set(COLUMNS) - TEXT:
+        assert pd.api.types.is_numeric_dtype(found[name]), name
+
+
+def test_a_reference_that_has_not_converged_vouches_for_nothing(trees):
+    found = table({**trees, "nuts": tree(nuts(FOUND, apart=2.0), FOUND)})
+    assert found.loc["nuts", "verdict"] == "not converged"
+    assert found.loc["svi", "verdict"] == "unchecked" and "nuts" in found.loc["svi", "reason"]
+
+
+def test_without_nuts_there_is_no_reference(trees):
+    found = table({"svi": trees["svi"]})
+    assert found.loc["svi", "verdict"] == "unchecked" and np.isnan(found.loc["svi", "distance_mean"])
+
+
+@pytest.mark.parametrize("ppl", ["numpyro", "pyro"])
+def test_a_language_is_chosen_by_name(made, ppl):
+    found = compare(model(), FOUND, {"nuts": nuts(FOUND, ppl=ppl, draws=20)}, ppl=ppl, progress=False)
+    assert found.table.loc["nuts", "ppl"] == ppl
+    assert found.trees["nuts"].attrs["ppl"] == ppl
+
+
+@pytest.mark.parametrize("error", [ValueError("no mode"), RuntimeError("out of memory"), NotImplementedError()])
+def test_a_strategy_that_fails_is_a_row_with_its_reason(made, error):
+    found = compare(model(), FOUND, {"svi:laplace": error, "nuts": nuts(FOUND)}, progress=False)
+    assert found.table.loc["svi:laplace", "verdict"] == "failed"
+    assert found.table.loc["svi:laplace", "reason"] == (str(error) or "NotImplementedError")
+    assert found.table.loc["svi:laplace", "strategy"] == "svi"
+    assert found.table.loc["nuts", "verdict"] == "ok" and set(found.trees) == {"nuts"}
+
+
+def test_ctrl_c_keeps_what_is_finished(made):
+    asked = {"nuts": nuts(FOUND), "svi": KeyboardInterrupt(), "sgld": AssertionError("not begun")}
+    found = compare(model(), FOUND, asked, progress=False)
+    assert set(found.trees) == {"nuts"} and found.table.loc["nuts", "verdict"] == "ok"
+    assert found.table.loc["svi", "reason"] == "interrupted" and "sgld" not in found.table.index
+
+
+def test_a_table_of_failures_alone(made):
+    found = compare(model(), FOUND, {"svi": ValueError("bad")}, progress=False)
+    assert list(found.table.columns) == list(COLUMNS)
+    assert found.table.loc["svi", "verdict"] == "failed" and not found.trees
+
+
+def test_unknown_strategies_are_refused_before_anything_runs(made):
+    with pytest.raises(ValueError, match="nuts"):
+        compare(model(), FOUND, "nutz", progress=False)

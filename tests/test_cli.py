@@ -1,0 +1,278 @@
+"""The command line, run as a user runs it; what is slow is replaced where it is not what is tested."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from noisezoo.cli import app
+from noisezoo.inference import run as driver
+from typer.testing import CliRunner
+
+HEAVY = {"jax", "torch", "numpy", "scipy", "pandas", "matplotlib", "numpyro", "pyro", "arviz_stats", "sklearn"}
+QUICK = "svi:steps=50,draws=40,nuts:warmup=60,draws=60,chains=2"
+MINE = """
+def lognormal(p, name, shape):
+    return p.sample(name, p.dist.LogNormal(0.0, 1.0).expand(shape).to_event(len(shape)))
+
+def of_one_shape(p, name, shape):
+    return p.sample(name, p.dist.LogNormal(0.0, 1.0).expand((3,)).to_event(1))
+
+def negative(p, name, shape):
+    return -p.sample(name, p.dist.LogNormal(0.0, 1.0).expand(shape).to_event(len(shape)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch):
+    """The user's compilation cache is left alone."""
+    monkeypatch.setattr("noisezoo.inference.cache.persistent_cache", lambda: None)
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    return path
+
+
+def noisezoo(*words, code=0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.output
+
+
+def compare(folder, *words, prior="half_cauchy", with_=QUICK, data="diabetes", code=0):
+    options = ("--network", "linear", "--no-progress", "--out", folder)
+    return noisezoo("compare", prior, "--data", data, "--with", with_, *options, *words, code=code)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run folder, and what was printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("noisezoo.inference.cache.persistent_cache", lambda: None)
+        folder = tmp_path_factory.mktemp("runs") / "one"
+        return folder, compare(folder)
+
+
+def test_help_and_list_import_nothing_heavy():
+    code = f"""
+import sys
+from noisezoo.cli import app
+for words in (["--help"], ["list"], ["compare", "--help"]):
+    try:
+        app(words)
+    except SystemExit as end:
+        assert not end.code
+sys.exit(", ".join({HEAVY} & set(sys.modules)) or 0)
+"""
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 5  # 0.2 s on an idle machine
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_list_names_everything_within_the_terminal(width):
+    from noisezoo.data import CATALOGUE
+    from noisezoo.inference.strategies import GUIDES, STRATEGIES
+    from noisezoo.models.noise import NOISES
+
+    output = CliRunner(env={"COLUMNS": width}).invoke(app, ["list"]).output
+    assert max(map(len, output.splitlines())) <= int(width)
+    for name in (*NOISES, *CATALOGUE, *STRATEGIES, *GUIDES, "horseshoe", "ard_add", "hierarchical", "mlp:50"):
+        assert name in output
+
+
+def test_show_tells_the_law_and_saves_a_figure(tmp_path):
+    output = noisezoo("show", "half_cauchy:scale=0.5", "--out", tmp_path / "figure.png")
+    for fact in ("half_cauchy(scale=0.5)", "horseshoe", "betaprime(0.5, 0.5, scale=0.25)", "closed form", "Carvalho"):
+        assert fact in output
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    (median,) = [line.split()[3] for line in output.splitlines() if "|scale|" in line]
+    assert float(median) == pytest.approx(0.5, rel=0.05)  # of HalfCauchy(s), the median is s
+
+
+@pytest.mark.parametrize("prior", ["log_uniform", "bernoulli", "regularised_half_cauchy", "beta"])
+def test_show_knows_noises_of_every_kind(prior):
+    output = noisezoo("show", prior)
+    assert ("Quantiles" in output) == (prior != "log_uniform")
+
+
+def test_check_says_what_is_wrong_or_shows_the_prior(mine):
+    assert "nothing is wrong" in noisezoo("check", f"{mine}:lognormal")
+    assert "returns shape (3,)" in noisezoo("check", f"{mine}:of_one_shape", code=1)
+    assert "negative" in noisezoo("check", f"{mine}:negative", code=1)
+
+
+def test_compare_leaves_a_folder_that_tells_all(finished):
+    folder, output = finished
+    names = {path.name for path in folder.iterdir()}
+    figures = {"predictions", "calibration", "agreement", "scales", "trace-nuts", "loss"}
+    files = {"run.json", "table.csv", "report.html", "svi.nc", "nuts.nc"}
+    assert names == files | {f"{name}.png" for name in figures}
+    table = pd.read_csv(folder / "table.csv", index_col="label")
+    assert list(table.index) == ["svi", "nuts"]
+    assert 40 < table.loc["nuts", "rmse"] < 70  # least squares has 54
+    for label in table.index:
+        assert f"{table.loc[label, 'rmse']:.3g}" in output
+        assert f"{label}  {table.loc[label, 'verdict']}: {table.loc[label, 'reason']}" in output
+    assert str(folder / "report.html") in output
+    assert max(map(len, output.splitlines())) <= 130
+    run = json.loads((folder / "run.json").read_text())
+    assert [fit["status"] for fit in run["fits"].values()] == ["done", "done"]
+    assert len(run["data_sha256"]) == 64 and "jax" in run["versions"]
+    assert run["fits"]["svi"]["settings"]["steps"] == 50
+
+
+def test_the_same_words_give_the_same_draws(finished, tmp_path):
+    from noisezoo.inference.draws import load
+
+    folder, _ = finished
+    compare(tmp_path / "again", with_=QUICK.partition(",nuts")[0])
+    ours, theirs = (load(path / "svi.nc")["posterior"].to_dataset() for path in (folder, tmp_path / "again"))
+    assert ours.equals(theirs)
+
+
+def test_report_makes_everything_again(finished):
+    folder, _ = finished
+    made = ["table.csv", "report.html", "scales.png"]
+    before = {name: (folder / name).read_bytes() for name in made}
+    for name in made:
+        (folder / name).unlink()
+    assert "R-hat" in noisezoo("report", folder)
+    for name in ("table.csv", "report.html"):
+        assert (folder / name).read_bytes() == before[name]
+
+
+def test_report_of_a_truncated_file_is_one_sentence(finished, tmp_path):
+    folder, _ = finished
+    for name in ("run.json", "svi.nc", "nuts.nc"):
+        content = (folder / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2] if name == "nuts.nc" else content)
+    output = noisezoo("report", tmp_path, code=2)
+    assert "nuts.nc is not a whole netCDF file" in output and output.count("\n") == 1
+
+
+def test_report_of_a_folder_without_a_run_is_one_sentence(tmp_path):
+    assert "holds no run" in noisezoo("report", tmp_path, code=2)
+    assert "holds no run" in noisezoo("report", tmp_path / "nowhere", code=2)
+
+
+def test_a_second_run_does_not_overwrite_the_first(finished):
+    assert "already holds a run" in compare(finished[0], code=2)
+
+
+@pytest.mark.parametrize("data, picture", [("breast_cancer", "Reliability"), ("digits", "Reliability")])
+def test_classes_are_compared_too(tmp_path, data, picture):
+    output = compare(tmp_path / "run", data=data, with_="svi:guide=map,steps=100,draws=40")
+    assert "accuracy" in output and "svi:map" in output
+    assert picture in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_noise_of_ones_own_is_kept_with_the_run(tmp_path, mine):
+    compare(tmp_path / "run", prior=f"{mine}:lognormal", with_="svi:steps=20,draws=40")
+    assert (tmp_path / "run" / "mine.py").read_text() == MINE
+
+
+def test_an_improper_prior_fails_under_nuts_and_not_under_svi(tmp_path):
+    with_ = "nuts:warmup=10,draws=10,svi:guide=map,steps=20,draws=40"
+    output = compare(tmp_path / "run", prior="log_uniform", with_=with_, code=1)
+    assert "nuts  failed: nuts cannot sample: the log-uniform prior is improper" in output
+    table = pd.read_csv(tmp_path / "run" / "table.csv", index_col="label")
+    assert table.loc["nuts", "verdict"] == "failed" and table.loc["svi:map", "rmse"] > 0
+    assert "Traceback" in (tmp_path / "run" / "nuts.error.txt").read_text()
+    assert "cannot sample" in (tmp_path / "run" / "report.html").read_text()
+
+
+def interrupted(model, config, *args, **kwargs):
+    if type(config).__name__ == "NUTS":
+        raise KeyboardInterrupt
+    return real_fit(model, config, *args, **kwargs)
+
+
+real_fit = driver.fit
+
+
+def test_after_an_interrupt_what_is_finished_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "fit", interrupted)
+    output = compare(tmp_path / "run", with_="svi:steps=20,draws=40,nuts,sgld", code=130)
+    assert "nuts  interrupted" in output and "sgld  not run" in output
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"svi.nc", "table.csv", "report.html", "predictions.png"} <= names and "nuts.nc" not in names
+    assert "RMSE" in noisezoo("report", tmp_path / "run", code=130)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_real_run(tmp_path):
+    code = "from noisezoo.cli import app; app()"
+    words = ["compare", "half_cauchy", "--data", "diabetes", "--network", "linear", "--no-progress"]
+    words += ["--with", "svi:steps=20,draws=40,nuts:warmup=1000000", "--out", tmp_path / "run"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "XDG_CACHE_HOME": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("svi: done"):
+        assert process.poll() is None
+    time.sleep(15)  # into nuts
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 130 and "nuts  interrupted" in output
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_compare_turns_the_compilation_cache_on(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("noisezoo.inference.cache.persistent_cache", lambda: asked.append(True))
+    monkeypatch.setattr(driver, "fit", interrupted)
+    compare(tmp_path / "run", with_="nuts", code=130)
+    assert asked == [True]
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ({"prior": "half_cauchi"}, "did you mean 'half_cauchy'"),
+        ({"prior": "nowhere.py:mine"}, "there is no file nowhere.py"),
+        ({"data": "diabets"}, "did you mean 'diabetes'"),
+        ({"with_": "nutz"}, "did you mean 'nuts'"),
+        ({"with_": "svi:guide=low_rnk"}, "did you mean 'low_rank'"),
+        ({"with_": "svi:stepz=10"}, "did you mean 'steps'"),
+        ({"with_": "svi:steps=-10"}, "steps must be positive"),
+        ({"options": ("--structure", "arrd")}, "did you mean 'ard'"),
+        ({"options": ("--form", "hierarchica")}, "did you mean 'hierarchical'"),
+        ({"options": ("--network", "mpl:50")}, "did you mean 'mlp'"),
+        ({"options": ("--ppl", "pymc")}, "choose 'numpyro' or 'pyro'"),
+        ({"options": ("--split", "99")}, "split"),
+        ({"prior": "bernoulli", "options": ("--form", "hierarchical")}, "use form='expanded'"),
+    ],
+)
+def test_bad_words_are_one_sentence_and_nothing_is_computed(tmp_path, monkeypatch, words, said):
+    monkeypatch.setattr(driver, "fit", None)
+    output = compare(tmp_path / "run", *words.pop("options", ()), **words, code=2)
+    assert said in output and output.startswith("noisezoo: ") and output.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unwritable_folder_is_found_before_anything_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "fit", None)
+    (tmp_path / "file").write_text("")
+    assert "cannot write to the run folder" in compare(tmp_path / "file" / "run", code=2)
+
+
+def test_pyro_without_torch_says_what_to_install(tmp_path, monkeypatch):
+    from noisezoo.models.ppl import language
+
+    language.cache_clear()
+    monkeypatch.setitem(sys.modules, "pyro", None)
+    try:
+        assert "pip install 'noisezoo[pyro]'" in compare(tmp_path / "run", "--ppl", "pyro", code=2)
+    finally:
+        language.cache_clear()
