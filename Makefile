@@ -22,7 +22,8 @@ NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebo
 
 demo: $(RUN_READY)
 	rm -rf runs/demo
-	$(BIN)/noisezoo compare half_cauchy --data diabetes --with svi,nuts,sgld --out runs/demo
+	$(BIN)/noisezoo compare regularised_half_cauchy --data diabetes \
+	  --with svi,nuts:warmup=500,draws=500,sgld:thin=100,draws=500 --out runs/demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS)
@@ -45,7 +46,8 @@ build/notebooks/%.ipynb: notebooks/%.py $(READY)
 	MPLBACKEND=agg PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter-execute --inplace $@
 
 bench: $(READY)
-	$(BIN)/python -m pytest tests/benchmarks -s
+	$(BIN)/python tests/benchmarks/handwritten.py --out docs/results/benchmarks/handwritten.json
+	$(BIN)/python tests/benchmarks/start.py --out docs/results/benchmarks/start.json
 
 wheel: $(READY)
 	rm -rf build/lib dist

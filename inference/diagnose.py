@@ -6,12 +6,13 @@ judged again.  A number that has no meaning for a fit is NaN.
 """
 
 import warnings
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, logsumexp, softmax
 
-RHAT = 1.05  # above it chains have not mixed, and no ESS per second is given (1.01 is Vehtari et al.'s, 2021, for scalars)
+RHAT = 1.05  # above it chains have not mixed, and no ESS per second is given (Vehtari et al., 2021: 1.01 for a scalar)
 ESS = 100  # per chain (Vehtari et al. 2021)
 DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them
 EBFMI = 0.3  # Betancourt (2016)
@@ -118,7 +119,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
 
 def loo(tree: Any) -> dict[str, float]:
     """PSIS-LOO on the training rows; nothing for a point, whose densities do not come from a posterior."""
-    import arviz_stats
+    arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
 
     stats = tree.children.get("sample_stats", {})
     with warnings.catch_warnings():  # the share of high Pareto k has a column of its own
@@ -138,7 +139,7 @@ def loo(tree: Any) -> dict[str, float]:
 
 def convergence(tree: Any) -> dict[str, float]:
     """R-hat and ESS of f(x) at the worst test row, divergences and E-BFMI; nothing for draws that are no chains."""
-    import arviz_stats
+    arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
 
     if not tree.attrs["independent_chains"]:
         return {}
@@ -173,10 +174,9 @@ def guide(tree: Any) -> dict[str, float]:
 
 def _khat(log_weights: np.ndarray) -> float:
     """Pareto k of importance weights; 0 where they are equal to rounding."""
-    from arviz_stats.base import array_stats
-
     if np.ptp(log_weights) < 1e-3:
         return 0.0
+    array_stats: Any = import_module("arviz_stats.base").array_stats
     return float(array_stats.psislw(-log_weights)[1])  # psislw takes the negative, as in leave-one-out
 
 

@@ -119,7 +119,7 @@ def functionals(draws: Arrays, y_scale: float = 1.0) -> Arrays:
 def _layers(names: Iterable[str], *ends: str) -> list[str]:
     """The layers that have such a site, in the order of their numbers."""
     found = {name.partition(".")[0] for name in names if name.endswith(ends)}
-    return sorted(found, key=lambda layer: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", layer)])
+    return sorted(found, key=lambda layer: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", layer)])
 
 
 def _sparsity(w: np.ndarray) -> np.ndarray:
@@ -144,6 +144,7 @@ def _original(y: np.ndarray, data: Any) -> np.ndarray:
 
 def _log_lik(prediction: Prediction, data: Any) -> np.ndarray:
     """The log density of the target in its own units; a probability, for classes, has none."""
+    assert prediction.log_lik is not None  # it was given y
     return prediction.log_lik - (np.log(data.y_scale) if data.task == "regression" else 0.0)
 
 

@@ -23,7 +23,7 @@ class Fit:
     seconds : compile, adapt, sample.
     independent_chains : the draws are chains, so that R-hat and ESS mean something (False for a guide).
     approximation : the draws come from a density that is known (log_q), so that Pareto k-hat means something.
-    finished : False if the run was interrupted or stopped early; `why` says what happened.
+    stopped : what stopped the run before its last draw; empty if nothing did.
     """
 
     strategy: str
@@ -35,5 +35,4 @@ class Fit:
     seconds: dict[str, float] = field(default_factory=dict)
     independent_chains: bool = True
     approximation: bool = False
-    finished: bool = True
-    why: str = ""
+    stopped: str = ""

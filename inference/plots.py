@@ -142,7 +142,8 @@ def agreement(trees: Trees, reference: str) -> Figure:
                 ax.scatter(x, y, s=16, marker=marker, color=colour[label], alpha=0.6, lw=0, label=label)
         _diagonal(ax, "sd" if part else "mean")
         ax.set(xlabel=f"{name} of {what}, {reference}", ylabel=f"{name} of {what}")
-        ax.legend(frameon=False, loc="upper left")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
 
 

@@ -14,7 +14,7 @@ ROWS = 100_000  # rows that are evaluated at once, those of all draws of a batch
 
 
 class Prediction(NamedTuple):
-    """NumPy arrays: `f` (chain, draw, rows[, classes]), `y` and `log_lik` (chain, draw, rows); log_lik None without y."""
+    """Arrays `f` (chain, draw, rows[, classes]), `y` and `log_lik` (chain, draw, rows); `log_lik` is None without y."""
 
     f: np.ndarray
     y: np.ndarray
@@ -31,8 +31,10 @@ def predict(model: Callable, draws: Arrays, x: Any, y: Any = None, seed: int = 0
     chains, count = next(iter(draws.values())).shape[:2]
     flat = {name: values.reshape(chains * count, *values.shape[2:]) for name, values in draws.items()}
     run = _numpyro if ppl(x).name == "numpyro" else _pyro
-    found = run(model, flat, x, y, seed)
-    return Prediction(*(a if a is None else a.reshape(chains, count, *a.shape[1:]) for a in found))
+    parts: list[Any] = [
+        a if a is None else a.reshape(chains, count, *a.shape[1:]) for a in run(model, flat, x, y, seed)
+    ]
+    return Prediction(*parts)
 
 
 def prior_draws(model: Callable, x: Any, count: int, seed: int = 0) -> Arrays:
@@ -44,7 +46,7 @@ def prior_draws(model: Callable, x: Any, count: int, seed: int = 0) -> Arrays:
     if ppl(x).name == "numpyro":
         import jax
 
-        keys = jax.random.split(jax.random.key(seed, impl="rbg"), count)  # compiles in a quarter of the time of threefry
+        keys = jax.random.split(jax.random.key(seed, impl="rbg"), count)  # compiles in a quarter of threefry's time
         found = _simulate(model)(keys, one_row)
     else:
         import torch
@@ -113,7 +115,7 @@ def _pyro(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple:
     from pyro import poutine
 
     def one(draw: dict) -> tuple:
-        sites = poutine.trace(poutine.condition(model, data=draw)).get_trace(x).nodes
+        sites: Any = poutine.trace(poutine.condition(model, data=draw)).get_trace(x).nodes
         _check([name for name, site in sites.items() if _is_latent(site) and name != "y"], draw)
         log_lik = None if y is None else sites["y"]["fn"].log_prob(y.to(sites["f"]["value"].dtype))
         return sites["f"]["value"], sites["y"]["value"], log_lik

@@ -50,7 +50,7 @@ def fit(
         gives what an uninterrupted run would have given.
 
     Raises ValueError if the strategy does not apply to the program or the data are bad, and FloatingPointError if the
-    run diverges.
+    run diverges.  Ctrl-C while drawing gives the draws there are, with `Fit.stopped` saying so; before that it is raised.
     """
     p = ppl(x, y)
     language = p.name
@@ -90,7 +90,7 @@ def _loop(algorithm: Algorithm, engine: Any, what: str, tell: Progress, saved: C
     plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
     total = sum(records for records, _ in plan.values())
     seconds = {"warmup": 0.0, "draws": 0.0}
-    log = Log()
+    log, stopped = Log(), ""
     if saved is not None and saved.path.exists():
         engine.state, log = saved.load(engine.state)
     try:
@@ -110,11 +110,16 @@ def _loop(algorithm: Algorithm, engine: Any, what: str, tell: Progress, saved: C
                 count = max(1, int(count * np.clip(PATIENCE / max(took, 1e-9), 0.25, 4.0)))
                 if saved is not None:
                     saved.save(engine.state, log)
+    except KeyboardInterrupt:
+        if not log.done["draws"]:
+            raise
+        stopped = f"interrupted after {log.done['draws']} of {algorithm.draws} draws"
     finally:
         if saved is not None and log.step:
             saved.save(engine.state, log, now=True)
     seconds = {"compile": engine.compile_seconds, "adapt": seconds["warmup"], "sample": seconds["draws"]}
-    return {"draws": log.joined("sites"), "stats": log.joined("stats"), "history": log.joined("info"), "seconds": seconds}
+    recorded = {"draws": log.joined("sites"), "stats": log.joined("stats"), "history": log.joined("info")}
+    return {**recorded, "seconds": seconds, "stopped": stopped}
 
 
 def _check_finite(what: str, step: int, block: dict[str, Arrays]) -> None:

@@ -36,7 +36,7 @@ class SGLD:
     warmup: int = 20_000
     draws: int = 1000
     thin: int = 50
-    step_size: float = 0.1
+    step_size: float = 0.03
     decay: float = 0.0
     batch_size: int | None = None
     temperature: float = 1.0

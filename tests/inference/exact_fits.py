@@ -7,7 +7,7 @@ from noisezoo.inference.draws import to_datatree
 from noisezoo.inference.fit import Fit
 from scipy.stats import multivariate_normal, norm
 
-TRAIN, TEST, FEATURES = 60, 400, 3
+TRAIN, TEST, FEATURES = 60, 200, 3
 Y_MEAN, Y_SCALE = 50.0, 7.0
 CHAINS, DRAWS = 4, 1000
 

@@ -126,14 +126,16 @@ def test_scales_of_single_weights_are_sorted_too():
 
 
 def test_sparsity_carries_the_names_of_its_layers():
-    program = gaussian(mlp(*[2] * 10), prior(lambda p, name, shape: p.xp.ones(shape)))
+    """In whatever order the draws come; layer2 before layer10."""
+    program = gaussian(mlp(2), prior(lambda p, name, shape: p.xp.ones(shape)))
     draws = prior_draws(program, jnp.asarray(FOUND.x_train), 3)
-    draws = dict(sorted(draws.items(), key=lambda item: (len(item[0].partition(".")[0]), item[0])))  # layer2, layer10
-    for name in ("layer10.weight", "layer10.base"):
-        draws[name] = np.ones_like(draws[name])
-    found = to_datatree(Fit("nuts", {}, "numpyro", draws), program, FOUND)["functionals"]["sparsity"]
-    np.testing.assert_allclose(found.sel(layer="layer10"), 0, atol=1e-6)
-    assert (found.sel(layer="layer2") > 1e-3).all()
+    draws |= {name: np.ones_like(draws[name]) for name in ("layer1.weight", "layer1.base")}
+    found = to_datatree(Fit("nuts", {}, "numpyro", dict(reversed(draws.items()))), program, FOUND)["functionals"]
+    np.testing.assert_allclose(found["sparsity"].sel(layer="layer1"), 0, atol=1e-6)
+    assert (found["sparsity"].sel(layer="layer0") > 1e-3).all()
+    weights = {name: np.ones((1, 1, 4, 1)) for name in ("layer10.weight", "layer2.weight")}
+    weights["layer2.weight"] = np.eye(4)[None, None, :, :1]
+    np.testing.assert_allclose(functionals(weights)["sparsity"][0, 0], [0.75, 0])
 
 
 @pytest.mark.parametrize("task", ["regression", "categorical"])

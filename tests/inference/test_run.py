@@ -20,7 +20,7 @@ CONFIGS = {
     "svi": SVI(steps=300, draws=50, batch_size=20),
     "nuts": NUTS(warmup=100, draws=60, chains=2),
     "nuts vectorised": NUTS(warmup=100, draws=60, chains=2, method="vectorised"),
-    "sgld": SGLD(warmup=300, draws=50, thin=3, chains=2, batch_size=20),
+    "sgld": SGLD(warmup=300, draws=50, thin=3, step_size=0.01, chains=2, batch_size=20),
 }
 INIT_TRACES = {"svi": 9, "nuts": 9, "nuts vectorised": 9, "sgld": 9}
 
@@ -102,6 +102,28 @@ def test_chain_methods_agree(method):
     configs = [NUTS(warmup=5, draws=2, chains=2, method=m) for m in ("parallel", method)]
     parallel, other = (fit(model(), c, X, Y, progress=False).draws["layer0.weight"] for c in configs)
     np.testing.assert_allclose(parallel[:, :1], other[:, :1], rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["nuts", "nuts vectorised", "sgld"])
+def test_ctrl_c_keeps_the_draws_there_are(name):
+    def press(done, total, message):
+        if message != "warmup":
+            raise KeyboardInterrupt
+
+    whole = fit(model(), CONFIGS[name], X, Y, seed=3, progress=False)
+    part = fit(model(), CONFIGS[name], X, Y, seed=3, progress=press)
+    kept = part.draws["layer0.weight"].shape[1]
+    assert 0 < kept < CONFIGS[name].draws
+    assert part.stopped == f"interrupted after {kept} of {CONFIGS[name].draws} draws" and not whole.stopped
+    np.testing.assert_array_equal(part.draws["layer0.weight"], whole.draws["layer0.weight"][:, :kept])
+
+
+def test_ctrl_c_before_the_first_draw_is_raised():
+    def press(done, total, message):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), CONFIGS["nuts"], X, Y, progress=press)
 
 
 def test_progress_reaches_the_end():
