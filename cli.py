@@ -166,7 +166,7 @@ def _result(folder: Path, run: dict[str, Any], table: Any) -> None:
         _say(f"[bold]{escape(label)}[/]  [{tone}]{escape(verdict)}[/]")
     _say(f"\nreport: {escape(str(folder / 'report.html'))}")
     statuses = {entry["status"] for entry in run["fits"].values()}
-    if "interrupted" in statuses:
+    if statuses & {"interrupted", "partly done"}:
         raise typer.Exit(INTERRUPTED)
     if "failed" in statuses:
         raise typer.Exit(FAILED)

@@ -1,0 +1,1 @@
+"""How it is inferred: strategies, the driver that runs them, and the judging of what comes out."""

@@ -1,7 +1,7 @@
 """The contract of a strategy: three functions and how often to call them."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Algorithm(NamedTuple):

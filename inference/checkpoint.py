@@ -53,7 +53,9 @@ class Checkpoint:
         except SafetensorError as error:
             raise ValueError(f"{self.path} is not a whole checkpoint; delete it to start afresh") from error
         if facts.get("run") != self._run:
-            raise ValueError(f"{self.path} is of another run (settings, seed or data differ); delete it or name another")
+            raise ValueError(
+                f"{self.path} is of another run (settings, seed or data differ); delete it or name another"
+            )
         tree = jax.tree.structure(like)
         state = jax.tree.unflatten(tree, [arrays[f"state/{i}"] for i in range(tree.num_leaves)])
         log = Log(step=int(facts["step"]), done=json.loads(facts["done"]))

@@ -1,5 +1,6 @@
 """Several strategies on one program and one data set, side by side."""
 
+import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ from .diagnose import COLUMNS, diagnose, verdict
 from .draws import arrays, to_datatree
 from .run import fit
 from .strategies import parse
+
+TRUSTED = ("ok", "divergent", "too few draws")  # verdicts of a reference that others may still be measured against
 
 
 class Comparison(NamedTuple):
@@ -45,30 +48,39 @@ def compare(
     trees, failed = {}, {}
     for label, config in configs.items():
         try:
-            trees[label] = to_datatree(fit(model, config, x, y, seed=seed, progress=progress), model, data, seed)
+            found = fit(model, config, x, y, seed=seed, progress=progress)
+            trees[label] = to_datatree(found, model, data, seed)
         except KeyboardInterrupt:
             failed[label] = "interrupted"
             break
         except Exception as error:  # whatever it is, what is finished is not lost and the others go on
             failed[label] = str(error) or type(error).__name__
+            continue
+        if found.stopped:
+            break
     return Comparison(table(trees, failed=failed), trees, failed)
 
 
 def table(trees: dict[str, Any], reference: str | None = None, failed: dict[str, str] | None = None) -> pd.DataFrame:
     """The comparison as a table, one row per label; `reference` defaults to the first NUTS, `failed` says why not.
 
-    Columns: see `diagnose`.  A cell that has no meaning for a strategy is empty (NaN).
+    Columns: see `diagnose`.  A cell that has no meaning for a strategy is empty (NaN).  Each row is also put into its
+    tree's attributes, as JSON, under ``judged``.
     """
     reference = reference or next((k for k, tree in trees.items() if tree.attrs["strategy"] == "nuts"), None)
     against = trees.get(reference) if reference else None
     rows = {label: diagnose(tree, against) for label, tree in trees.items()}
-    trusted = True
-    if reference in rows:
-        rows[reference].update(zip(("verdict", "reason"), verdict(rows[reference], trees[reference]), strict=True))
-        trusted = rows[reference]["verdict"] == "ok"
-    for label in rows.keys() - {reference}:
-        judged = verdict(rows[label], trees[label], reference or "", trusted)
-        rows[label].update(zip(("verdict", "reason"), judged, strict=True))
+    standing = "ok"  # of the reference, once it is judged
+    for label in sorted(rows, key=lambda label: label != reference):
+        word, reason = verdict(rows[label], trees[label], reference or "", standing in TRUSTED)
+        if label == reference:
+            standing = word
+        elif against is not None and standing != "ok":
+            reason += f" ({reference}: {standing})"
+        if stopped := trees[label].attrs.get("stopped"):
+            reason += f"; {stopped}"
+        rows[label].update(verdict=word, reason=reason)
+        trees[label].attrs["judged"] = json.dumps(rows[label], default=float)
     for label, why in (failed or {}).items():
         rows[label] = {"strategy": label.partition(":")[0], "verdict": "failed", "reason": why}
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS)).rename_axis("label")

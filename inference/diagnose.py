@@ -195,7 +195,7 @@ def distance(tree: Any, reference: Any) -> dict[str, float]:
 
 
 def verdict(found: dict[str, Any], tree: Any, reference: str = "", trusted: bool = True) -> tuple[str, str]:
-    """A word and a reason; `reference` names the fit that distances are to, `trusted` is whether that one is ok itself.
+    """A word and a reason; `reference` names the fit that distances are to, `trusted` is whether that one may be believed.
 
     The words: ``ok``, ``not converged``, ``too few draws``, ``divergent``, ``too narrow``, ``too wide``, ``off``, and
     ``unchecked`` where nothing here can tell.
@@ -210,7 +210,7 @@ def verdict(found: dict[str, Any], tree: Any, reference: str = "", trusted: bool
     if np.isnan(found["distance_mean"]):
         return _without_reference(found, tree)
     if not trusted:
-        return "unchecked", f"{reference}, the reference, is not ok itself"
+        return "unchecked", f"{reference}, the reference, cannot be trusted itself"
     return _against(found, reference)
 
 

@@ -199,6 +199,7 @@ def _facts(fit: Fit, data: Any, seed: int, why: str) -> dict[str, Any]:
         "y_mean": float(data.y_mean),
         "y_scale": float(data.y_scale),
         "prior_note": why,
+        "stopped": fit.stopped,
         "versions": json.dumps({name: version(name) for name in VERSIONS}),
     }
     if data.classes:

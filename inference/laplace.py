@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 import optax
 from jax.flatten_util import ravel_pytree
+from numpyro.distributions.util import cholesky_of_inverse
 
 from .algorithm import Algorithm
 from .target import Sites, constrain, draw_rows, potential, start
@@ -47,7 +48,7 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
                 f"svi with guide laplace found no proper mode: the smallest eigenvalue of the Hessian is "
                 f"{jnp.linalg.eigvalsh(hessian)[0]:.3g}; take more steps, or another guide such as mean_field"
             )
-        return state._replace(tril=dist.util.cholesky_of_inverse(hessian))
+        return state._replace(tril=cholesky_of_inverse(hessian))
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         mode, unravel = ravel_pytree(state.z)

@@ -10,12 +10,12 @@ from typing import Any
 
 import jax
 from numpyro.infer import NUTS as NumPyroNUTS
-from numpyro.infer import DiscreteGibbs, Gibbs, init_to_uniform
+from numpyro.infer import DiscreteGibbs, Gibbs
 from numpyro.infer.gibbs import discrete_latent_sites
 
 from ..models.names import unknown
 from .algorithm import Algorithm
-from .target import Sites, kept, refuse_improper
+from .target import Sites, kept, refuse_improper, uniform
 
 METHODS = ("auto", "vectorised", "sequential", "parallel")
 MASSES = ("diagonal", "dense")
@@ -83,7 +83,7 @@ def _kernel(config: NUTS, model: Callable, discrete: bool) -> Any:
         dense_mass=config.mass == "dense",
         target_accept_prob=config.target_accept,
         max_tree_depth=config.max_tree_depth,
-        init_strategy=init_to_uniform(radius=0.5),
+        init_strategy=uniform(0.5),
     )
     return Gibbs([(DiscreteGibbs(model), discrete_latent_sites), (nuts, None)]) if discrete else nuts
 

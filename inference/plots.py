@@ -269,7 +269,8 @@ def _reliability(ax: Axes, tree: Any, colour: str) -> str:
 
 def _forest(ax: Axes, panel: Scales, colour: dict[str, str]) -> None:
     """Median and intervals of each unit's scale, the largest on top."""
-    size = np.median([np.median(v, axis=0) for v in panel.values.values()], axis=0)
+    middle = np.mean if all(np.isin(v, (0, 1)).all() for v in panel.values.values()) else np.median
+    size = np.median([middle(v, axis=0) for v in panel.values.values()], axis=0)
     top = np.argsort(-size, kind="stable")[:UNITS]
     offsets = np.linspace(-0.27, 0.27, len(panel.values)) if len(panel.values) > 1 else [0.0]
     for (label, values), offset, marker in zip(panel.values.items(), offsets, _markers(), strict=False):

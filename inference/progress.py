@@ -16,9 +16,18 @@ def progress_bar(title: str, progress: bool | Progress) -> Iterator[Progress]:
         yield lambda done, total, message: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (TextColumn("{task.description:<18}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), "<")
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[message]}"), console=Console(stderr=True)) as bar:
+    with Progress(
+        *columns, TimeRemainingColumn(), TextColumn("{task.fields[message]}"), console=Console(stderr=True)
+    ) as bar:
         task = bar.add_task(title, total=None, message="compiling")
         yield lambda done, total, message: bar.update(task, completed=done, total=total, message=message)

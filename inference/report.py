@@ -41,7 +41,7 @@ COLUMNS = {
     "ess_per_second": Column("ESS/s", ".3g", "ESS by second of sampling; empty where R-hat says not converged"),
     "divergences": Column("div.", ".0f", "divergent transitions: the sampler met a corner that it cannot turn in"),
     "ebfmi": Column("E-BFMI", ".2f", "how well the sampler explores the energy, the worst chain; low below 0.3"),
-    "elbo": Column("ELBO", ".1f", "evidence lower bound at the end of the fit, of a guide"),
+    "elbo": Column("ELBO", ".1f", "evidence lower bound over its draws, of a guide"),
     "khat": Column("k-hat", ".2f", "of a guide's weights; above 0.7 nearly always for a network, so see the distances"),
     "distance_mean": Column("mean off", ".2f", "distance of the mean of f(x) from the reference, in its sds"),
     "distance_sd": Column("sd ratio", ".2f", "sd of f(x) over that of the reference, the median row"),

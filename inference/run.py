@@ -1,9 +1,9 @@
 """The driver: one loop for every strategy, in either language.
 
 A run is a warmup and then draws, both done in blocks of records.  A record is `thin` steps and what is known after
-them: a draw, its stats, the mean of the steps' info.  An engine runs blocks (`engine` compiles them for JAX, `pyro.engine`
-loops in torch); this file decides how many, tells the progress bar, checks for NaN and saves.  The random key of a step
-is a function of (seed, chain, step), so a run that was interrupted and resumed equals one that was not.
+them: a draw, its stats, the mean of the steps' info.  An engine runs blocks (`engine` compiles them for JAX,
+`pyro.engine` loops in torch); this file decides how many, tells the progress bar, checks for NaN and saves.  The random
+key of a step is a function of (seed, chain, step), so a run that was interrupted and resumed equals one that was not.
 """
 
 import time
@@ -50,7 +50,7 @@ def fit(
         gives what an uninterrupted run would have given.
 
     Raises ValueError if the strategy does not apply to the program or the data are bad, and FloatingPointError if the
-    run diverges.  Ctrl-C while drawing gives the draws there are, with `Fit.stopped` saying so; before that it is raised.
+    run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so; before that it is raised.
     """
     p = ppl(x, y)
     language = p.name

@@ -27,7 +27,7 @@ PACKAGES = (
     *("noisezoo", "numpyro", "jax", "pyro-ppl", "torch", "blackjax", "optax"),
     *("arviz-base", "arviz-stats", "numpy", "scipy", "pandas", "xarray"),
 )
-DONE, FAILED, INTERRUPTED, WAITING = "done", "failed", "interrupted", "not run"
+DONE, PART, FAILED, INTERRUPTED, WAITING = "done", "partly done", "failed", "interrupted", "not run"
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def go(session: Session, progress: bool = True, say: Callable[[str], Any] = prin
             tree = to_datatree(result, session.model, session.data, seed)
             tree.attrs["model"] = run["model"]
             save(tree, session.folder / entry["file"])
-            entry["status"] = DONE
+            entry.update(status=PART if result.stopped else DONE, why=result.stopped)
         except KeyboardInterrupt:
             entry.update(status=INTERRUPTED, why="interrupted by Ctrl-C")
         except Exception as error:  # whatever it is, the other strategies go on
@@ -122,7 +122,7 @@ def go(session: Session, progress: bool = True, say: Callable[[str], Any] = prin
             folders.write(session.folder / f"{folders.file_name(label)}.error.txt", traceback.format_exc())
         folders.write_run(session.folder, run)
         say(f"{label}: {entry['why'] or 'done'} ({time.perf_counter() - at:.0f} s)")
-        if entry["status"] == INTERRUPTED:
+        if entry["status"] in (INTERRUPTED, PART):
             break
     return judge(session.folder, run)
 
@@ -139,12 +139,15 @@ def again(folder: Path) -> tuple[dict[str, Any], Any]:
 def judge(folder: Path, run: dict[str, Any]) -> Any:
     """Write table, figures and report of what is done; returns the table."""
     from .compare import table
-    from .draws import load
+    from .draws import load, save
 
     fits = run["fits"]
-    trees = {label: load(folder / entry["file"]) for label, entry in fits.items() if entry["status"] == DONE}
-    failed = {label: entry["why"] or entry["status"] for label, entry in fits.items() if entry["status"] != DONE}
+    there = [label for label, entry in fits.items() if entry["status"] in (DONE, PART)]
+    trees = {label: load(folder / fits[label]["file"]) for label in there}
+    failed = {label: entry["why"] or entry["status"] for label, entry in fits.items() if label not in there}
     found = table(trees, failed=failed)
+    for label, tree in trees.items():
+        save(tree, folder / fits[label]["file"])  # now with what was judged of it
     report.write(folder, run, found, trees)
     return found
 

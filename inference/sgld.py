@@ -69,7 +69,7 @@ def algorithm(config: SGLD, model: Callable, found: Sites) -> Algorithm:
         x, y, rows = minibatch
         return jax.tree.map(jnp.negative, jax.grad(lambda z: potential(model, z, x, y, rows))(z))
 
-    kernel = blackjax.sgld(gradient)
+    move: Any = blackjax.sgld(gradient).step  # typed as if it took no minibatch
 
     def init(key: Any, x: Any, y: Any) -> State:
         return State(start(model, found, key, x, y), jnp.zeros((), int))
@@ -78,7 +78,7 @@ def algorithm(config: SGLD, model: Callable, found: Sites) -> Algorithm:
         row_key, noise_key = jax.random.split(key)
         rows = draw_rows(row_key, x.shape[0], config.batch_size)
         size = config.step_size * (1.0 + state.t / config.warmup) ** -config.decay / x.shape[0]
-        z = kernel.step(noise_key, state.z, (x, y, rows), size, config.temperature)
+        z = move(noise_key, state.z, (x, y, rows), size, config.temperature)
         return State(z, state.t + 1), {}
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:

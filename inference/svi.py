@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import optax
 from numpyro import handlers
 from numpyro.infer import SVI as NumPyroSVI
-from numpyro.infer import Trace_ELBO, autoguide, init_to_uniform
+from numpyro.infer import Trace_ELBO, autoguide
 from numpyro.infer.svi import SVIState
 from numpyro.infer.util import log_density
 
 from ..models.names import unknown
 from . import laplace
 from .algorithm import Algorithm
-from .target import Sites, draw_rows, kept, on_rows, refuse_discrete, refuse_improper
+from .target import Sites, draw_rows, kept, on_rows, refuse_discrete, refuse_improper, uniform
 
 GUIDES = {
     "map": autoguide.AutoDelta,
@@ -80,7 +80,7 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
         return laplace.algorithm(config, model, found, optimiser)
     program = on_rows(model)
     auto = GUIDES[config.guide]
-    guide = _on_rows(auto(program, init_loc_fn=init_to_uniform(radius=0.1))) if auto else _dropout(model)
+    guide = _on_rows(auto(program, init_loc_fn=uniform(0.1))) if auto else _dropout(model)
     svi = NumPyroSVI(program, guide, optimiser, Trace_ELBO(num_particles=config.particles))
 
     def init(key: Any, x: Any, y: Any) -> State:
@@ -149,7 +149,7 @@ def _dropout(model: Callable) -> Callable:
         seeded = handlers.seed(program, jax.random.PRNGKey(0))
         return handlers.block(seeded, hide_fn=lambda s: s["type"] == "sample" and is_noise(s["name"]))(x, y, rows)
 
-    points = _on_rows(autoguide.AutoDelta(without_noise, init_loc_fn=init_to_uniform(radius=0.1)))
+    points = _on_rows(autoguide.AutoDelta(without_noise, init_loc_fn=uniform(0.1)))
 
     def guide(x: Any, y: Any, rows: Any = None) -> Any:
         values = points(x, y, rows)

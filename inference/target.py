@@ -33,9 +33,15 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
     return found[0]
 
 
+def uniform(radius: float) -> Any:
+    """NumPyro's initial values, uniform within `radius` of zero in unconstrained space."""
+    strategy: Any = init_to_uniform  # annotated as if a radius were a whole number
+    return strategy(radius=radius)
+
+
 def start(model: Callable, found: Sites, key: Any, x: Any, y: Any) -> dict:
     """An unconstrained starting point, uniform within 0.5 of zero in every coordinate."""
-    run = handlers.substitute(handlers.seed(model, key), substitute_fn=init_to_uniform(radius=0.5))
+    run = handlers.substitute(handlers.seed(model, key), substitute_fn=uniform(0.5))
     trace = handlers.trace(run).get_trace(x, y)
     return unconstrain_fn(model, (x, y), {}, {name: trace[name]["value"] for name in found.latent})
 
@@ -76,7 +82,7 @@ def draw_rows(key: Any, size: int, batch_size: int | None) -> Any:
 
 
 def potential(model: Callable, z: dict, x: Any, y: Any, rows: Any = None) -> Any:
-    """-log p(z, y given x) at the unconstrained `z`, Jacobian included; an unbiased estimate if `rows` are a minibatch."""
+    """-log p(z, y given x) at the unconstrained `z`, Jacobian included; an unbiased estimate of it for some `rows`."""
     return potential_energy(on_rows(model), (x, y, rows), {}, z)
 
 
@@ -88,4 +94,3 @@ def constrain(model: Callable, z: dict, x: Any, y: Any) -> dict:
 def kept(values: dict) -> dict:
     """The sites that a fit stores: all but the function values."""
     return {name: value for name, value in values.items() if name != FUNCTION}
-

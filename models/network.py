@@ -1,4 +1,4 @@
-"""Networks: functions ``(p, x, prior, out) -> f`` written in the array namespace only, so that either language runs them.
+"""Networks: functions ``(p, x, prior, out) -> f`` written in the array namespace only, for either language.
 
 `x` has shape (rows, features), `f` has shape (rows, out).  Every weight matrix comes from the one `prior`
 ``(p, name, shape) -> weight``; biases have a standard normal prior.  Layers are called layer0, layer1, ...

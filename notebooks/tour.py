@@ -120,9 +120,7 @@ figure
 # And the same comparison for it:
 
 # %%
-own = compare(
-    gaussian(mlp(10), prior(lognormal)), diabetes, "svi:steps=5000,nuts:warmup=300,draws=300", progress=False
-)
+own = compare(gaussian(mlp(10), prior(lognormal)), diabetes, "svi:steps=5000,nuts:warmup=300,draws=300", progress=False)
 own.table[["rmse", "mlpd", "rhat_f", "distance_mean", "distance_sd", "verdict", "reason"]]
 
 # %% [markdown]

@@ -191,3 +191,17 @@ def test_a_guides_densities_are_kept():
     found = tree(guide(FOUND), FOUND)
     assert {"log_p", "log_q"} <= set(found["sample_stats"])
     assert not found.attrs["independent_chains"] and found.attrs["approximation"]
+
+
+@pytest.mark.filterwarnings("ignore:Deleting a single level of a MultiIndex:FutureWarning")  # inside arviz-plots
+def test_arviz_takes_the_tree_as_it_is(exact):
+    import arviz_plots
+    import arviz_stats
+
+    weights = {"var_names": ["layer0.weight"], "backend": "matplotlib"}
+    for plot in (arviz_plots.plot_trace, arviz_plots.plot_forest, arviz_plots.plot_dist, arviz_plots.plot_rank):
+        plot(exact, **weights)
+    arviz_plots.plot_ppc_dist(exact, backend="matplotlib")
+    arviz_plots.plot_energy(exact, backend="matplotlib")
+    assert arviz_stats.summary(exact, var_names=["layer0.weight"]).shape[0] == FEATURES
+    assert np.isfinite(arviz_stats.loo(exact).elpd)

@@ -96,7 +96,7 @@ def test_sgld_stationary_law(temperature, batch_size):
 
 
 def test_sgld_discretisation_shrinks_with_the_step():
-    """On a Gaussian of curvature h, Langevin with step e has variance 1 / (h (1 - e h / 2)): wider, less so if e is small."""
+    """On a Gaussian of curvature h, Langevin with step e has variance 1 / (h (1 - e h / 2)): too wide by a little."""
     found = [run(SGLD(warmup=5000, draws=2000, thin=20, step_size=e, chains=8)) for e in (0.05, 0.005)]
     sd = np.sqrt(np.diag(posterior(X, Y)[1]))
     excess = [np.linalg.norm(stacked(f).std(0) / sd - 1) for f in found]

@@ -1,4 +1,4 @@
-"""Simulation-based calibration (Talts et al. 2018): data drawn from the prior, ranks of the truth among posterior draws.
+"""Simulation-based calibration (Talts et al. 2018): data from the prior, ranks of the truth among posterior draws.
 
 The ranks are uniform if and only if the inference is right on average.  All simulated data sets run at once: the
 driver's block, vmapped over data as well as keys.

@@ -48,7 +48,10 @@ def test_both_languages_agree(name, structure, form):
         values = draw(model, jnp.asarray(X), jnp.asarray(y), seed=1)
         ours = log_joint(model, {k: jnp.asarray(v) for k, v in values.items()}, jnp.asarray(X), jnp.asarray(y))
         theirs = log_joint(
-            model, {k: torch.tensor(v, dtype=torch.float32) for k, v in values.items()}, torch.tensor(X), torch.tensor(y)
+            model,
+            {k: torch.tensor(v, dtype=torch.float32) for k, v in values.items()},
+            torch.tensor(X),
+            torch.tensor(y),
         )
         assert np.isfinite(float(ours))
         np.testing.assert_allclose(float(ours), float(theirs), rtol=1e-5)
