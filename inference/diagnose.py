@@ -195,7 +195,7 @@ def distance(tree: Any, reference: Any) -> dict[str, float]:
 
 
 def verdict(found: dict[str, Any], tree: Any, reference: str = "", trusted: bool = True) -> tuple[str, str]:
-    """A word and a reason; `reference` names the fit that distances are to, `trusted` is whether that one may be believed.
+    """A word and a reason; `reference` names the fit that distances are to, `trusted` is whether to believe that one.
 
     The words: ``ok``, ``not converged``, ``too few draws``, ``divergent``, ``too narrow``, ``too wide``, ``off``, and
     ``unchecked`` where nothing here can tell.

@@ -1,7 +1,7 @@
 """The Laplace approximation: a mode, and the inverse Hessian of the full-data log joint there as covariance.
 
 Both are taken in unconstrained space, where a positive scale is its logarithm.  NumPyro's `AutoLaplaceApproximation`
-computes the Hessian anew at every draw and holds on to the first data it saw; this one does it once, on the data at hand.
+computes the Hessian anew at every draw and holds on to the first data it saw; this one does it once, on these data.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class State(NamedTuple):
 
 
 def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
-    """Bind the approximation to a NumPyro program; `config` is an `SVI`, of which it uses steps, batch_size and draws."""
+    """Bind the approximation to a NumPyro program; `config` is an `SVI`: steps, batch_size, draws, chains."""
 
     def init(key: Any, x: Any, y: Any) -> State:
         z = start(model, found, key, x, y)

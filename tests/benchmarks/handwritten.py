@@ -42,7 +42,7 @@ def by_hand(x, y):
         return h @ (scale[:, None] * base) + bias
 
     f = layer("layer1", jnp.tanh(layer("layer0", x, UNITS)), 1)[:, 0]
-    precision = numpyro.sample("precision", dist.Gamma(6.0, 6.0))
+    precision = numpyro.sample("precision", dist.Gamma(1.0, 0.1))
     with numpyro.plate("data", x.shape[0]):
         numpyro.sample("y", dist.Normal(f, precision**-0.5), obs=y)
 

@@ -42,7 +42,7 @@ def test_a_dense_mass_is_learned():
 def test_a_constrained_site_and_its_weight():
     """y ~ N(0, 1 / tau) with tau ~ Gamma(6, 6) is conjugate, if the network is nothing."""
     y = np.random.default_rng(1).normal(size=40).astype(np.float32)
-    program = likelihood.gaussian(_nothing, prior(noise.half_cauchy()))
+    program = likelihood.gaussian(_nothing, prior(noise.half_cauchy()), precision=(6.0, 6.0))
     draws, _ = run(NUTS(warmup=150, draws=700, chains=1), program, np.ones((40, 1), np.float32), y)
     a, b = 6 + 40 / 2, 6 + (y**2).sum() / 2
     np.testing.assert_allclose(draws["precision"].mean(), a / b, rtol=0.03)
