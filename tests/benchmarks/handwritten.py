@@ -11,6 +11,7 @@ import argparse
 import json
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -28,7 +29,7 @@ from noisezoo.models.noise import half_cauchy
 from noisezoo.models.weight import prior
 from numpyro import infer
 
-UNITS, DRAWS, STEPS = 50, 100, 5000
+UNITS, DRAWS, STEPS = 50, 150, 10_000
 
 
 def by_hand(x, y):
@@ -52,19 +53,29 @@ def zoo_model():
 
 
 def nuts_pair(x, y):
-    """Two functions seed -> seconds per leapfrog step while drawing."""
+    """Two functions seed -> seconds per leapfrog step while drawing.
+
+    By hand the kernel runs in one compiled scan; `MCMC.run` does the same, but every call of it costs seconds more.
+    """
     warm = 200
-    kernel = infer.NUTS(by_hand, target_accept_prob=0.9, init_strategy=infer.init_to_uniform(radius=0.5))
-    mcmc = infer.MCMC(kernel, num_warmup=warm, num_samples=DRAWS, progress_bar=False)
+    start = infer.init_to_uniform(radius=0.5)
+    kernel = infer.NUTS(by_hand, target_accept_prob=0.9, init_strategy=start)
     model, config = zoo_model(), NUTS(warmup=warm, draws=DRAWS, chains=1)
 
+    @partial(jax.jit, static_argnames="count")
+    def steps(state, x, y, count):
+        def one(state, _):
+            state = kernel.sample(state, (x, y), {})
+            return state, (kernel.postprocess_fn((x, y), {})(state.z), state.num_steps)
+
+        return jax.lax.scan(one, state, length=count)
+
     def hand(seed):
-        mcmc.warmup(jax.random.PRNGKey(seed), x, y)
-        mcmc.run(mcmc.post_warmup_state.rng_key, x, y, extra_fields=("num_steps",))  # compiles after every warmup
+        state = kernel.init(jax.random.PRNGKey(seed), warm, None, (x, y), {})
+        state, _ = jax.block_until_ready(steps(state, x, y, warm))
         at = time.perf_counter()
-        mcmc.run(mcmc.post_warmup_state.rng_key, x, y, extra_fields=("num_steps",))
-        jax.block_until_ready(mcmc.get_samples())
-        return (time.perf_counter() - at) / float(mcmc.get_extra_fields()["num_steps"].sum())
+        _, (_, taken) = jax.block_until_ready(steps(state, x, y, DRAWS))
+        return (time.perf_counter() - at) / float(taken.sum())
 
     def zoo(seed):
         found = fit(model, config, x, y, seed=seed, progress=False)
