@@ -75,7 +75,7 @@ def table(trees: dict[str, Any], reference: str | None = None, failed: dict[str,
         word, reason = verdict(rows[label], trees[label], reference or "", standing in TRUSTED)
         if label == reference:
             standing = word
-        elif against is not None and standing != "ok":
+        elif against is not None and standing in TRUSTED[1:]:
             reason += f" ({reference}: {standing})"
         if stopped := trees[label].attrs.get("stopped"):
             reason += f"; {stopped}"

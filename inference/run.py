@@ -60,8 +60,8 @@ def fit(
     strategy, target, engines = (import_module(package + part, __package__) for part in (name, "target", "engine"))
     algorithm = strategy.algorithm(config, model, target.sites(model, x, y))
     saved = Checkpoint(checkpoint, language, config, seed, x, y) if checkpoint else None
-    engine = engines.Engine(algorithm, seed, x, y)
     with progress_bar(name, progress) as tell:
+        engine = engines.Engine(algorithm, seed, x, y)  # compiles, which takes a while
         records = _loop(algorithm, engine, name, tell, saved)
     return Fit(
         strategy=name,
