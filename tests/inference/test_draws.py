@@ -197,11 +197,13 @@ def test_a_guides_densities_are_kept():
 def test_arviz_takes_the_tree_as_it_is(exact):
     import arviz_plots
     import arviz_stats
+    from matplotlib import pyplot
 
     weights = {"var_names": ["layer0.weight"], "backend": "matplotlib"}
     for plot in (arviz_plots.plot_trace, arviz_plots.plot_forest, arviz_plots.plot_dist, arviz_plots.plot_rank):
         plot(exact, **weights)
     arviz_plots.plot_ppc_dist(exact, backend="matplotlib")
     arviz_plots.plot_energy(exact, backend="matplotlib")
+    pyplot.close("all")
     assert arviz_stats.summary(exact, var_names=["layer0.weight"]).shape[0] == FEATURES
     assert np.isfinite(arviz_stats.loo(exact).elpd)

@@ -5,7 +5,6 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-import torch
 from exact_fits import exact_data, model, sites, theta_draws
 from linear_model import PRECISION
 from noisezoo.inference.predict import predict, prior_draws
@@ -17,7 +16,7 @@ from noisezoo.models.weight import prior
 from scipy.special import log_softmax
 from scipy.stats import kstest, norm
 
-LANGUAGES = {"numpyro": jnp.asarray, "pyro": torch.as_tensor}
+LANGUAGES = {"numpyro": jnp.asarray, "pyro": lambda a: pytest.importorskip("torch").as_tensor(a)}
 FOUND = exact_data()
 THETA = theta_draws(FOUND, chains=2, draws=33)  # 66 draws: no multiple of a batch
 DRAWS = sites(THETA)
@@ -90,6 +89,7 @@ def test_a_missing_site_is_named(ppl):
 
 
 def test_torch_random_state_is_left_alone():
+    torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     before = torch.get_rng_state()
     run("pyro", model(), DRAWS)

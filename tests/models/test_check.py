@@ -89,6 +89,7 @@ def test_what_is_wrong_is_said(wrong, recwarn):
         raise AssertionError(problem)
 
 
+@pytest.mark.needs_pyro
 @pytest.mark.parametrize("wrong", WRONG_IN_PYRO)
 def test_what_is_wrong_in_pyro_is_a_warning(wrong):
     pytest.importorskip("pyro")

@@ -1,7 +1,5 @@
 import pytest
 
-pytest.importorskip("pyro")
-
 
 @pytest.fixture(autouse=True)
 def one_thread():
