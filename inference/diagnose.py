@@ -17,6 +17,7 @@ ESS = 100  # per chain (Vehtari et al. 2021)
 DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them
 EBFMI = 0.3  # Betancourt (2016)
 KHAT = 0.7  # Vehtari et al. (2024)
+EQUAL = 0.1  # range of log weights, in nats, within which they are equal to rounding (log joints are float32)
 DISTANCE = 0.5  # posterior sds between the predictive means of a fit and of the reference
 WIDTH = (0.7, 1.4)  # ratio of the predictive sds within which a fit is as wide as the reference
 TAILS = (0.05, 0.95)  # of the tail ESS
@@ -44,7 +45,7 @@ def diagnose(tree: Any, reference: Any = None) -> dict[str, Any]:
     rhat_f, ess_bulk_f, ess_tail_f : worst test row of f(x); only for independent chains.
     divergences, ebfmi : of the sampler; the number of divergent transitions, the smallest chain's E-BFMI.
     elbo, khat : of a guide with a density; the mean of log p - log q over its draws, in standardised units, and the
-        Pareto k of its importance weights p / q, of the worst restart.
+        Pareto k of its importance weights p / q, of the worst restart; infinite if no tail can be fitted to them.
     distance_mean : root mean square over test rows of (mean - reference mean) / reference sd, of f(x);
         distance_sd : median ratio of their sds.
     sparsity : share of the weights' square that is idle, mean over layers (see `functionals`).
@@ -131,8 +132,10 @@ def loo(tree: Any) -> dict[str, float]:
                 found = arviz_stats.loo(tree, pointwise=True)
             else:
                 return {}
-        except ValueError:  # draws that stand still have no tail to smooth
+        except (IndexError, ValueError):  # draws that stand still, or few of them, have no tail to smooth
             return {}
+    if not np.isfinite(found.elpd):  # nor do weights of which one outweighs all others; their k is no k either
+        return {}
     share = float(np.mean(np.asarray(found.pareto_k) > KHAT))
     return {"elpd_loo": float(found.elpd), "elpd_loo_se": float(found.se), "pareto_k": share}
 
@@ -168,16 +171,23 @@ def guide(tree: Any) -> dict[str, float]:
     stats = tree.children.get("sample_stats", {})
     if not tree.attrs["approximation"] or "log_q" not in stats:
         return {}
-    ratio = stats["log_p"].values.astype(np.float64) - stats["log_q"].values
+    with np.errstate(invalid="ignore"):  # infinite less infinite
+        ratio = stats["log_p"].values.astype(np.float64) - stats["log_q"].values
     return {"elbo": float(ratio.mean()), "khat": max(_khat(chain) for chain in ratio)}  # a chain is a guide of its own
 
 
 def _khat(log_weights: np.ndarray) -> float:
-    """Pareto k of importance weights; 0 where they are equal to rounding."""
-    if np.ptp(log_weights) < 1e-3:
-        return 0.0
+    """Pareto k of importance weights; 0 where they are equal to rounding, infinite where no tail can be fitted to them:
+    one draw outweighs all others, there are too few, or a density is not finite."""
     array_stats: Any = import_module("arviz_stats.base").array_stats
-    return float(array_stats.psislw(-log_weights)[1])  # psislw takes the negative, as in leave-one-out
+    try:
+        with np.errstate(divide="raise", invalid="raise", over="raise"):
+            if np.ptp(log_weights) < EQUAL:
+                return 0.0
+            k = float(array_stats.psislw(-log_weights)[1])  # psislw takes the negative, as in leave-one-out
+    except (ArithmeticError, IndexError, ValueError):
+        return np.inf
+    return k if np.isfinite(k) else np.inf
 
 
 def distance(tree: Any, reference: Any) -> dict[str, float]:

@@ -53,7 +53,7 @@ def test_without_nuts_there_is_no_reference(trees):
     assert found.loc["svi", "verdict"] == "unchecked" and np.isnan(found.loc["svi", "distance_mean"])
 
 
-@pytest.mark.parametrize("ppl", ["numpyro", "pyro"])
+@pytest.mark.parametrize("ppl", ["numpyro", pytest.param("pyro", marks=pytest.mark.needs_pyro)])
 def test_a_language_is_chosen_by_name(made, ppl):
     found = compare(model(), FOUND, {"nuts": nuts(FOUND, ppl=ppl, draws=20)}, ppl=ppl, progress=False)
     assert found.table.loc["nuts", "ppl"] == ppl
