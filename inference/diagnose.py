@@ -17,6 +17,7 @@ ESS = 100  # per chain (Vehtari et al. 2021)
 DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them
 EBFMI = 0.3  # Betancourt (2016)
 KHAT = 0.7  # Vehtari et al. (2024)
+TAIL = 5  # importance weights at least to fit a Pareto tail to (ibid.)
 EQUAL = 0.1  # range of log weights, in nats, within which they are equal to rounding (log joints are float32)
 DISTANCE = 0.5  # posterior sds between the predictive means of a fit and of the reference
 WIDTH = (0.7, 1.4)  # ratio of the predictive sds within which a fit is as wide as the reference
@@ -180,12 +181,14 @@ def _khat(log_weights: np.ndarray) -> float:
     """Pareto k of importance weights; 0 where they are equal to rounding, infinite where no tail can be fitted to them:
     one draw outweighs all others, there are too few, or a density is not finite."""
     array_stats: Any = import_module("arviz_stats.base").array_stats
+    if len(log_weights) < 5 * TAIL:  # the tail is a fifth of so few
+        return np.inf
     try:
         with np.errstate(divide="raise", invalid="raise", over="raise"):
             if np.ptp(log_weights) < EQUAL:
                 return 0.0
             k = float(array_stats.psislw(-log_weights)[1])  # psislw takes the negative, as in leave-one-out
-    except (ArithmeticError, IndexError, ValueError):
+    except (ArithmeticError, ValueError):
         return np.inf
     return k if np.isfinite(k) else np.inf
 

@@ -128,7 +128,7 @@ def _zeros(shapes: Any, leading: tuple[int, ...] = ()) -> Any:
 
 
 def _gather(lanes: list, count: int, vectorised: bool) -> dict[str, Arrays]:
-    """Arrays (chain, count, ...) from the buffers of the lanes."""
+    """Arrays (chain, count, ...) from the buffers of the lanes, cut in NumPy: JAX would compile every cut."""
     if vectorised:
-        return jax.tree.map(lambda a: np.asarray(a[:, :count]), lanes[0])
-    return jax.tree.map(lambda *parts: np.stack([np.asarray(a[:count]) for a in parts]), *lanes)
+        return jax.tree.map(lambda a: np.asarray(a)[:, :count], lanes[0])
+    return jax.tree.map(lambda *parts: np.stack([np.asarray(a)[:count] for a in parts]), *lanes)

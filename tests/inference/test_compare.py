@@ -1,13 +1,17 @@
 """Several strategies side by side: one that fails does not take the others with it, and a reference must earn trust."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from exact_fits import exact_data, guide, model, nuts, tree
+from exact_fits import exact_data, guide, model, nuts, predictive, tree
 from noisezoo.inference import compare as module
 from noisezoo.inference.compare import compare, table
 from noisezoo.inference.diagnose import COLUMNS
 from noisezoo.models.ppl import ppl
+from scipy.stats import norm
 
 FOUND = exact_data()
 TEXT = {"model", "strategy", "ppl", "verdict", "reason"}
@@ -48,6 +52,28 @@ def test_a_reference_that_has_not_converged_vouches_for_nothing(trees):
     assert found.loc["svi", "verdict"] == "unchecked" and "nuts" in found.loc["svi", "reason"]
 
 
+@pytest.mark.parametrize(("fit", "standing"), [("draws", "too few draws"), ("diverging", "divergent")])
+def test_a_reference_that_is_not_quite_ok_is_named_so(trees, fit, standing):
+    reference = nuts(FOUND, draws=50) if fit == "draws" else nuts(FOUND)
+    if fit == "diverging":
+        reference.stats["diverging"][:, ::20] = True
+    found = table({**trees, "nuts": tree(reference, FOUND)})
+    assert found.loc["nuts", "verdict"] == standing
+    assert found.loc["svi", "verdict"] == "too narrow" and f"(nuts: {standing})" in found.loc["svi", "reason"]
+
+
+def test_one_chain_is_no_reference(trees):
+    found = table({**trees, "nuts": tree(nuts(FOUND, chains=1), FOUND)})
+    assert list(found["verdict"]) == ["unchecked", "unchecked"]
+
+
+def test_each_tree_carries_its_row(trees):
+    found = table(trees)
+    for label, made_tree in trees.items():
+        row = json.loads(made_tree.attrs["judged"])
+        assert row["verdict"] == found.loc[label, "verdict"] and row["rmse"] == found.loc[label, "rmse"]
+
+
 def test_without_nuts_there_is_no_reference(trees):
     found = table({"svi": trees["svi"]})
     assert found.loc["svi", "verdict"] == "unchecked" and np.isnan(found.loc["svi", "distance_mean"])
@@ -74,6 +100,36 @@ def test_ctrl_c_keeps_what_is_finished(made):
     found = compare(model(), FOUND, asked, progress=False)
     assert set(found.trees) == {"nuts"} and found.table.loc["nuts", "verdict"] == "ok"
     assert found.table.loc["svi", "reason"] == "interrupted" and "sgld" not in found.table.index
+
+
+def test_a_run_that_was_cut_short_is_kept_and_is_the_last(made):
+    short = replace(nuts(FOUND), stopped="stopped after 1000 of 2000 draws")
+    found = compare(model(), FOUND, {"nuts": short, "svi": AssertionError("not begun")}, progress=False)
+    assert list(found.table.index) == ["nuts"] and short.stopped in found.table.loc["nuts", "reason"]
+
+
+def test_a_guide_with_few_draws_does_not_break_the_table(made):
+    fit = guide(FOUND)
+    few = {name: values[:, :5] for name, values in fit.draws.items()}
+    fit = replace(fit, draws=few, stats={name: values[:, :5] for name, values in fit.stats.items()})
+    found = compare(model(), FOUND, {"svi": fit}, progress=False)
+    assert found.table.loc["svi", "verdict"] == "unchecked" and found.table.loc["svi", "khat"] == np.inf
+
+
+def test_a_real_comparison_of_a_linear_model():
+    """Its posterior is normal, so that Laplace's guide is exact and both agree with what is known."""
+    asked = "svi:guide=laplace,steps=2000,nuts:warmup=200,draws=400,method=vectorised"
+    found = compare(model(), FOUND, asked, progress=False)
+    assert not found.failed and list(found.table["strategy"]) == ["svi", "nuts"]
+    assert list(found.table["verdict"]) == ["ok", "ok"], list(found.table["reason"])
+    mean, _, sd = predictive(FOUND)
+    y = FOUND.original(FOUND.y_test)
+    np.testing.assert_allclose(found.table["rmse"], np.sqrt(np.mean((mean - y) ** 2)), rtol=0.01)
+    np.testing.assert_allclose(found.table["mlpd"], norm.logpdf(y, mean, sd).mean(), atol=0.02)
+    svi, nuts_row = (found.table[found.table["strategy"] == name].iloc[0] for name in ("svi", "nuts"))
+    assert svi["khat"] < 0.7 and svi["distance_mean"] < 0.15 and svi["distance_sd"] == pytest.approx(1, abs=0.1)
+    assert nuts_row["rhat_f"] < 1.02 and nuts_row["ess_per_second"] > 0
+    assert (found.table[["seconds_compile", "seconds_adapt", "seconds_sample"]] >= 0).all(axis=None)
 
 
 def test_a_table_of_failures_alone(made):

@@ -13,20 +13,26 @@ from exact_fits import (
     exact_data,
     guide,
     log_joint,
+    model,
     normal,
     nuts,
     predictive,
     sites,
     theta_draws,
-    tree,
 )
 from linear_model import PRECISION, SIGMA0, data
 from made_trees import made_tree
-from noisezoo.inference.diagnose import calibration_error, diagnose, verdict
+from noisezoo.inference.diagnose import EQUAL, _khat, calibration_error, diagnose, verdict
+from noisezoo.inference.draws import to_datatree
 from scipy.stats import multivariate_normal, norm
 
 FOUND = exact_data()
+PROGRAM = model()  # one for all, so that it is compiled once
 OBSERVED = Y_MEAN + Y_SCALE * FOUND.y_test.astype(float)
+
+
+def tree(fit, found):
+    return to_datatree(fit, PROGRAM, found)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +145,74 @@ def test_k_hat_tells_a_guide_that_is_too_narrow_from_one_that_is_too_wide():
     assert judged(guide(FOUND, width=0.4))[0] == "unchecked"
 
 
+def test_k_hat_of_equal_weights_is_zero_and_of_nearly_equal_ones_small():
+    """Log joints are rounded to single precision, so that the exact log weights of an exact guide are not equal."""
+    rng = np.random.default_rng(0)
+    assert _khat(np.full(1000, -1234.5)) == 0
+    assert _khat(np.full(1000, -1234.5) + rng.uniform(0, 0.9 * EQUAL, 1000)) == 0
+    assert _khat((-1234.5 + rng.normal(0, 1e-4, 1000)).astype(np.float32)) == 0  # many ties
+    assert _khat(rng.normal(0, 0.3, 1000)) < 0.3
+
+
+@pytest.mark.parametrize("shape", [0.2, 0.5, 0.9, 1.5])
+def test_k_hat_is_the_shape_of_pareto_weights(shape):
+    """Weights (1 - u)^-k have the tail index k; the fit shrinks it to 1/2 as if it had 10 more draws than its tail."""
+    u = np.random.default_rng(0).uniform(size=40_000)
+    tail = 3 * 200
+    assert _khat(-shape * np.log1p(-u)) == pytest.approx((tail * shape + 10 * 0.5) / (tail + 10), abs=0.12)
+
+
+@pytest.mark.parametrize("excess", [800.0, 5000.0, 1e6])
+def test_weight_on_a_single_draw_is_never_a_small_k_hat(excess):
+    """Any RuntimeWarning is an error here."""
+    rng = np.random.default_rng(0)
+    for rest in (rng.normal(size=999), np.zeros(999)):
+        assert _khat(np.r_[rest, excess]) == np.inf
+    assert _khat(excess * rng.normal(size=1000)) > 10
+
+
+def test_k_hat_does_not_fall_as_log_weights_spread():
+    spread = np.random.default_rng(0).normal(size=1000)
+    found = [_khat(scale * spread) for scale in (0.1, 1, 3, 10, 30, 100, 300, 1e3, 1e4, 1e6)]
+    assert found[1] < 0.7 < found[2] and found[-1] == np.inf
+    assert all(a <= b for a, b in zip(found[:-1], found[1:], strict=True))
+
+
+def test_k_hat_without_a_tail_is_infinite():
+    rest = np.random.default_rng(0).normal(size=999)
+    for bad in (np.nan, np.inf):
+        assert _khat(np.r_[rest, bad]) == np.inf
+    assert _khat(np.full(1000, -np.inf)) == np.inf
+    assert _khat(np.r_[rest, -np.inf]) < 0.7  # a weight of zero does no harm
+    for count in (1, 4, 24):
+        assert _khat(rest[:count]) == np.inf
+    assert np.isfinite(_khat(rest[:25]))
+
+
+def spread_apart(count, nats):
+    """A guide around the exact posterior, with so many draws, whose log p is off by so many nats (sd)."""
+    fit = guide(FOUND)
+    stats = {name: values[:, :count] for name, values in fit.stats.items()}
+    stats["log_p"] = stats["log_p"] + nats * np.random.default_rng(0).normal(size=(1, count))
+    return replace(fit, draws={name: values[:, :count] for name, values in fit.draws.items()}, stats=stats)
+
+
+@pytest.mark.parametrize(("count", "nats"), [(1000, 3000.0), (4, 0.0), (20, 0.0)])
+def test_where_no_tail_can_be_fitted_there_is_no_loo_and_no_ok(count, nats):
+    fit = spread_apart(count, nats)
+    row = diagnose(tree(fit, FOUND))
+    assert row["khat"] == np.inf
+    for name in ("elpd_loo", "elpd_loo_se", "pareto_k"):
+        assert np.isnan(row[name]), name
+    word, reason = judged(fit)
+    assert word == "unchecked" and "k-hat inf" in reason
+
+
+def test_bad_weights_show_in_the_share_of_pareto_k():
+    row = diagnose(tree(spread_apart(1000, 30.0), FOUND))
+    assert row["pareto_k"] == 1 and 1 < row["khat"] < np.inf
+
+
 def test_elbo_is_that_of_a_normal_guide():
     """log p(y) for an exact guide; less by KL(q, p) otherwise."""
     found = diagnose(tree(guide(FOUND), FOUND))
@@ -181,6 +255,18 @@ def test_distance_to_the_reference_is_in_its_sds(reference):
     assert diagnose(shifted, reference)["distance_mean"] == pytest.approx(expected, abs=0.1)
 
 
+def test_equal_draws_have_no_distance(reference):
+    row = diagnose(reference.copy(), reference)
+    assert row["distance_mean"] == 0 and row["distance_sd"] == 1
+
+
+def test_a_reference_that_stands_still_gives_no_unit(reference):
+    still = reference.copy(deep=True)
+    still["predictions"]["f"] = 0 * still["predictions"]["f"]
+    row = diagnose(reference, still)
+    assert np.isnan(row["distance_mean"]) and np.isnan(row["distance_sd"])
+
+
 def test_a_reference_has_no_distance_to_itself(reference):
     assert np.isnan(diagnose(reference, reference)["distance_mean"])
 
@@ -197,6 +283,13 @@ def test_guides_are_judged_against_the_reference(reference):
     assert word == "unchecked" and "nuts" in reason
 
 
+def test_no_finite_density_is_off(reference):
+    broken = reference.copy(deep=True)
+    broken["predictions"]["log_lik"] = broken["predictions"]["log_lik"] - np.inf
+    row = diagnose(broken)
+    assert row["mlpd"] == -np.inf and verdict(row, broken)[0] == "off"
+
+
 def test_without_a_reference_only_nuts_and_k_hat_earn_an_ok():
     assert judged(nuts(FOUND))[0] == "ok"
     assert judged(replace(nuts(FOUND), strategy="sgld", stats={}))[0] == "unchecked"
@@ -208,6 +301,8 @@ def test_calibration_error_of_known_confidences():
     assert calibration_error(np.full(100, 0.75), np.arange(100) < 75) == pytest.approx(0)
     assert calibration_error(np.full(100, 0.95), np.arange(100) < 75) == pytest.approx(0.2)
     assert calibration_error(np.array([1.0, 1.0]), np.array([True, True])) == 0
+    two_bins = np.repeat([0.65, 0.95], [20, 80]), np.arange(100) < 80  # one too timid, one too sure
+    assert calibration_error(*two_bins) == pytest.approx(0.2 * 0.35 + 0.8 * 0.2)
 
 
 @pytest.mark.parametrize("task", ["binary", "categorical"])
@@ -220,7 +315,11 @@ def test_classes_have_accuracy_and_no_rmse(task):
     y = found["predictions_constant_data"]["y"].values
     guess = p > 0.5 if task == "binary" else p.argmax(-1)
     assert row["accuracy"] == pytest.approx(np.mean(guess == y))
-    assert 0 <= row["calibration"] < 0.3 and np.isnan(row["rmse"])
+    assert np.isnan(row["rmse"]) and np.isnan(row["mae"])
+    sure = np.maximum(p, 1 - p) if task == "binary" else p.max(-1)
+    tenth, right = np.digitize(sure, np.arange(1, 10) / 10), guess == y
+    gaps = [abs(right[tenth == b].mean() - sure[tenth == b].mean()) * np.mean(tenth == b) for b in set(tenth)]
+    assert row["calibration"] == pytest.approx(sum(gaps), abs=1e-6)
     chance = np.where(y == 1, p, 1 - p) if task == "binary" else p[np.arange(len(y)), y]
     assert row["mlpd"] == pytest.approx(np.log(chance).mean(), rel=1e-4)
     assert row["rhat_f"] < 1.05

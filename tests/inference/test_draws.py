@@ -24,17 +24,20 @@ from exact_fits import (
 )
 from linear_model import PRECISION
 from made_trees import made_tree
-from noisezoo.inference.draws import functionals, load, save, to_datatree
+from noisezoo.data import load as load_data
+from noisezoo.inference.draws import PRIOR_DRAWS, functionals, load, save, to_datatree
 from noisezoo.inference.fit import Fit
 from noisezoo.inference.predict import prior_draws
-from noisezoo.models.likelihood import gaussian
+from noisezoo.models.likelihood import bernoulli, categorical, gaussian
 from noisezoo.models.network import mlp
-from noisezoo.models.noise import log_uniform
+from noisezoo.models.noise import half_cauchy, log_uniform
 from noisezoo.models.weight import prior
 from scipy.integrate import simpson
+from scipy.special import log_softmax
 from scipy.stats import norm
 
 FOUND = exact_data()
+PARTS = {"x_train": 20, "y_train": 20, "x_test": 10, "y_test": 10}  # rows of real data that are kept
 GROUPS = {
     *("posterior", "posterior_predictive", "log_likelihood", "sample_stats", "prior", "prior_predictive"),
     *("observed_data", "constant_data", "predictions", "predictions_constant_data"),
@@ -56,6 +59,59 @@ def test_every_group_is_there_with_named_dimensions(exact):
         assert exact[group]["y"].shape == (CHAINS, DRAWS, rows)
     assert exact["constant_data"]["x"].dims == ("row", "feature")
     assert exact["observed_data"].sizes["row"] == TRAIN
+
+
+@pytest.mark.parametrize("name", ["diabetes", "breast_cancer", "digits"])
+def test_real_data_of_every_task_fill_every_group(name):
+    whole = load_data(name)
+    few = {part: getattr(whole, part)[:size] for part, size in PARTS.items()}
+    found = replace(whole, **few)
+    classes = len(found.classes)
+    likelihood = {"regression": gaussian, "binary": bernoulli, "categorical": categorical}[found.task]
+    program = likelihood(mlp(2), prior(half_cauchy()), *([classes] if found.task == "categorical" else []))
+    draws = prior_draws(program, jnp.asarray(found.x_train), PRIOR_DRAWS["numpyro"])  # the tree's own: compiled once
+    draws = {site: values[:, :6].reshape(2, 3, *values.shape[2:]) for site, values in draws.items()}
+    stats = {"diverging": np.zeros((2, 3), bool)}
+    made = to_datatree(Fit("nuts", {}, "numpyro", draws, stats=stats), program, found)
+
+    assert GROUPS | {"functionals"} <= set(made.children)
+    assert made.attrs["task"] == found.task and made.attrs["data"] == name
+    posterior, tests = made["posterior"], made["predictions"]
+    assert posterior["layer0.scale"].dims == ("chain", "draw", "layer0.unit_in")
+    assert posterior["layer1.weight"].dims == ("chain", "draw", "layer1.unit_in", "layer1.unit_out")
+    assert list(posterior["layer0.unit_in"].values) == list(found.features)
+    assert list(made["functionals"]["layer"].values) == ["layer0", "layer1"]
+    assert made["functionals"]["layer0.scale.sorted"].dims == ("chain", "draw", "layer0.rank")
+    assert tests["f"].dims == ("chain", "draw", "row", "class")[: 4 if found.task == "categorical" else 3]
+    assert tests["log_lik"].dims == made["log_likelihood"]["y"].dims == ("chain", "draw", "row")
+    assert made["log_likelihood"].sizes["row"] == 20 and tests.sizes["row"] == 10
+    assert list(made["constant_data"]["feature"].values) == list(found.features)
+    if found.task == "regression":
+        np.testing.assert_allclose(made["observed_data"]["y"], found.original(found.y_train))
+        return
+    assert made.attrs["classes"] == [str(c) for c in found.classes]
+    np.testing.assert_array_equal(made["observed_data"]["y"], found.y_train)
+    assert set(np.unique(tests["y"])) <= set(range(classes))
+    logits = tests["f"].values.astype(float)
+    if found.task == "binary":
+        logits = np.stack([0 * logits, logits], axis=-1)
+    else:
+        assert list(tests["class"].values) == [str(c) for c in found.classes]
+    expected = np.take_along_axis(log_softmax(logits, -1), found.y_test[None, None, :, None], -1)[..., 0]
+    np.testing.assert_allclose(tests["log_lik"], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_loss_along_the_way_is_kept():
+    found = made_tree("svi")["history"]
+    assert found["loss"].dims == found["step"].dims == ("chain", "record")
+    assert found.sizes["record"] == 100
+
+
+def test_a_missing_site_is_named():
+    fit = nuts(FOUND, draws=4)
+    lacking = {site: values for site, values in fit.draws.items() if site != "layer0.bias"}
+    with pytest.raises(ValueError, match=r"lack the site layer0\.bias"):
+        tree(replace(fit, draws=lacking), FOUND)
 
 
 def test_the_target_is_in_its_own_units(exact):
@@ -161,17 +217,17 @@ def test_a_file_that_is_not_whole_is_named(exact, tmp_path):
     whole = path.read_bytes()
     for size in (0, 100, len(whole) // 2, len(whole) - 100):
         path.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match="fit.nc"):
+        with pytest.raises(ValueError, match="fit.nc is not a whole netCDF file; run the fit again"):
             load(path)
 
 
 def test_a_foreign_file_is_named(tmp_path):
     (tmp_path / "text.nc").write_text("not netCDF")
     xr.Dataset({"a": ("b", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
-    for name in ("text.nc", "other.nc"):
-        with pytest.raises(ValueError, match=name):
+    for name, why in {"text.nc": "not a whole netCDF file", "other.nc": "not a fit of noisezoo"}.items():
+        with pytest.raises(ValueError, match=f"{name} is {why}"):
             load(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="none.nc"):
+    with pytest.raises(FileNotFoundError, match="there is no file .*none.nc"):
         load(tmp_path / "none.nc")
 
 
