@@ -22,7 +22,6 @@ CONFIGS = {
     "nuts vectorised": NUTS(warmup=100, draws=60, chains=2, method="vectorised"),
     "sgld": SGLD(warmup=300, draws=50, thin=3, step_size=0.01, chains=2, batch_size=20),
 }
-INIT_TRACES = {"svi": 9, "nuts": 9, "nuts vectorised": 9, "sgld": 9}
 
 
 class Interrupted(Exception):
@@ -85,7 +84,7 @@ def test_traced_once(name):
     start = len(traces)
     fit(program, settings, X, Y, seed=9, progress=False)
     assert engine._compiled.cache_info().misses == compiled
-    assert len(traces) - start <= INIT_TRACES[name]
+    assert len(traces) == start + 1  # the look at its sites, which computes nothing
 
 
 @pytest.mark.parametrize("name", CONFIGS)
