@@ -1,7 +1,8 @@
 """Who shares a scale: a structure lays the scales of a noise over a weight matrix.
 
 A structure is a function ``(p, name, noise, shape) -> scale`` that broadcasts against a weight of `shape`
-``(unit_in, unit_out)``.  It asks the noise for as many scales as it needs and never gathers, it broadcasts.
+``(..., unit_in, unit_out)``: a matrix, or a convolution's kernel (height, width, unit_in, unit_out), whose units are
+channels.  It asks the noise for as many scales as it needs and never gathers, it broadcasts.
 
 Sources: rows (ARD) and layers (ADD) and their product are Nalisnick, Hernandez-Lobato & Smyth (2019); one scale per
 weight (DropConnect's structure) is the unstructured baseline of the same paper.
@@ -12,18 +13,18 @@ from typing import Any
 
 from .ppl import PPL
 
-Shape = tuple[int, int]
+Shape = tuple[int, ...]
 Structure = Callable[[PPL, str, Callable, Shape], Any]
 
 
 def iid(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
-    """One scale per weight; shape ``(unit_in, unit_out)``."""
+    """One scale per weight; the shape of the weight."""
     return noise(p, name, shape)
 
 
 def ard(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
     """Automatic relevance determination: one scale per input unit, shared by its row; shape ``(unit_in, 1)``."""
-    return noise(p, name, shape[:1])[:, None]
+    return noise(p, name, shape[-2:-1])[:, None]
 
 
 def add(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:

@@ -21,7 +21,7 @@ from .ppl import PPL
 from .structure import STRUCTURES, Structure, add, ard, iid
 
 FORMS = ("expanded", "hierarchical", "marginal")
-Prior = Callable[[PPL, str, tuple[int, int]], Any]
+Prior = Callable[[PPL, str, tuple[int, ...]], Any]
 
 
 @cache
@@ -31,14 +31,14 @@ def prior(
     form: str = "expanded",
     sigma0: float | None = None,
 ) -> Prior:
-    """The prior ``(p, name, shape) -> weight`` of a weight matrix under a noise.
+    """The prior ``(p, name, shape) -> weight`` of a weight under a noise, `shape` being (..., unit_in, unit_out).
 
     Parameters
     ----------
     noise : a Noise, or any function ``(p, name, shape) -> scales``.
     structure : who shares a scale: a function, or ``"iid"``, ``"ard"``, ``"add"``, ``"ard_add"``.
     form : ``"expanded"``, ``"hierarchical"`` or ``"marginal"`` (see the module).
-    sigma0 : standard deviation of the weight at lambda = 1; by default 1 / sqrt(unit_in).
+    sigma0 : standard deviation of the weight at lambda = 1; by default 1 / sqrt(fan_in).
 
     The returned function samples the sites ``{name}.scale`` and ``{name}.weight`` (``{name}.base`` in expanded form,
     where the weight is a deterministic site; no scale in marginal form).  The same arguments give the same function.
@@ -60,20 +60,20 @@ def prior(
     if form == "marginal":
         return _marginal(noise, structure, sigma0)
 
-    def weight(p: PPL, name: str, shape: tuple[int, int]) -> Any:
+    def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         s0 = _width(sigma0, shape)
         scale = structure(p, f"{name}.scale", noise, shape)
         if form == "expanded":
-            base = p.sample(f"{name}.base", p.dist.Normal(0.0, s0).expand(shape).to_event(2))
+            base = p.sample(f"{name}.base", p.dist.Normal(0.0, s0).expand(shape).to_event(len(shape)))
             return p.deterministic(f"{name}.weight", scale * base)
         sd = s0 * (p.xp.abs(scale) if noise.signed else scale)
-        return p.sample(f"{name}.weight", p.dist.Normal(0.0, sd).expand(shape).to_event(2))
+        return p.sample(f"{name}.weight", p.dist.Normal(0.0, sd).expand(shape).to_event(len(shape)))
 
     return weight
 
 
-def _width(sigma0: float | None, shape: tuple[int, int]) -> float:
-    return 1.0 / math.sqrt(shape[0]) if sigma0 is None else sigma0
+def _width(sigma0: float | None, shape: tuple[int, ...]) -> float:
+    return 1.0 / math.sqrt(math.prod(shape[:-1])) if sigma0 is None else sigma0
 
 
 def _marginal(noise: Noise, structure: Structure, sigma0: float | None) -> Prior:
@@ -81,20 +81,24 @@ def _marginal(noise: Noise, structure: Structure, sigma0: float | None) -> Prior
     one, row = noise.weight, noise.row_weight
     if structure is iid and one is not None:
 
-        def weight(p: PPL, name: str, shape: tuple[int, int]) -> Any:
+        def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
             law = one(p.dist, _width(sigma0, shape))
-            return p.sample(f"{name}.weight", law.expand(shape).to_event(2))
+            return p.sample(f"{name}.weight", law.expand(shape).to_event(len(shape)))
 
     elif structure is ard and row is not None:
 
-        def weight(p: PPL, name: str, shape: tuple[int, int]) -> Any:
-            law = row(p.dist, p.xp, _width(sigma0, shape), shape[1])
-            return p.sample(f"{name}.weight", law.expand((shape[0],)).to_event(1))
+        def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
+            units, rest = shape[-2], (*shape[:-2], shape[-1])
+            law = row(p.dist, p.xp, _width(sigma0, shape), math.prod(rest)).expand((units,)).to_event(1)
+            if len(shape) == 2:
+                return p.sample(f"{name}.weight", law)
+            rows = p.sample(f"{name}.row", law).reshape((units, *rest))  # a kernel's rows are not its last axes
+            return p.deterministic(f"{name}.weight", p.xp.moveaxis(rows, 0, -2))
 
     elif structure is add and row is not None:
 
-        def weight(p: PPL, name: str, shape: tuple[int, int]) -> Any:
-            flat = p.sample(f"{name}.row", row(p.dist, p.xp, _width(sigma0, shape), shape[0] * shape[1]))
+        def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
+            flat = p.sample(f"{name}.row", row(p.dist, p.xp, _width(sigma0, shape), math.prod(shape)))
             return p.deterministic(f"{name}.weight", flat.reshape(shape))
 
     else:
