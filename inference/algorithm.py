@@ -18,6 +18,7 @@ class Algorithm(NamedTuple):
     independent_chains, approximation : see `Fit`.
     ready : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
     method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
+    moments : ``(State, x, y) -> (loc, scale)``, mean and sd by site where the guide is normal; None where it is not.
 
     In JAX, `key` is a key and the three functions are pure and traceable.  In torch, `key` is an integer that has
     just seeded torch, so that each call depends on (seed, chain, step) alone.
@@ -34,3 +35,4 @@ class Algorithm(NamedTuple):
     approximation: bool = False
     ready: Callable | None = None
     method: str = "vectorised"
+    moments: Callable | None = None

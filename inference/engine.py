@@ -72,6 +72,16 @@ class Engine:
             self.state = [ready(k, s, *self._data) for k, s in zip(self._keys, self.state, strict=True)]
 
 
+    def moments(self) -> tuple[Arrays, Arrays]:
+        """Mean and sd (chain, ...) by site, of a guide that has them."""
+        if self._algorithm.moments is None:
+            return {}, {}
+        moments = jax.jit(self._algorithm.moments)
+        lanes = [moments(state, *self._data) for state in self.state]
+        loc, scale = jax.tree.map(lambda *parts: np.stack([np.asarray(a) for a in parts]), *lanes)
+        return loc, scale
+
+
 def _as_arrays(state: Any) -> Any:
     """Strong types throughout, so that a step gives back what it was given."""
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, jnp.asarray(leaf).dtype), state)

@@ -23,6 +23,7 @@ class Fit:
     seconds : compile, adapt, sample.
     independent_chains : the draws are chains, so that R-hat and ESS mean something (False for a guide).
     approximation : the draws come from a density that is known (log_q), so that Pareto k-hat means something.
+    loc, scale : site -> (chain, *site shape): mean and sd of a guide of independent normals (``local``, ``flipout``).
     stopped : what stopped the run before its last draw; empty if nothing did.
     """
 
@@ -35,4 +36,6 @@ class Fit:
     seconds: dict[str, float] = field(default_factory=dict)
     independent_chains: bool = True
     approximation: bool = False
+    loc: Arrays = field(default_factory=dict)
+    scale: Arrays = field(default_factory=dict)
     stopped: str = ""

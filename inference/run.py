@@ -119,7 +119,8 @@ def _loop(algorithm: Algorithm, engine: Any, what: str, tell: Progress, saved: C
             saved.save(engine.state, log, now=True)
     seconds = {"compile": engine.compile_seconds, "adapt": seconds["warmup"], "sample": seconds["draws"]}
     recorded = {"draws": log.joined("sites"), "stats": log.joined("stats"), "history": log.joined("info")}
-    return {**recorded, "seconds": seconds, "stopped": stopped}
+    loc, scale = engine.moments()
+    return {**recorded, "loc": loc, "scale": scale, "seconds": seconds, "stopped": stopped}
 
 
 def _check_finite(what: str, step: int, block: dict[str, Arrays]) -> None:

@@ -25,6 +25,8 @@ GUIDES = {
     "full_rank": "a normal with full covariance",
     "laplace": "a normal at the mode with the curvature found there",
     "flow": "inverse autoregressive flow",
+    "local": "independent normals, each row drawing its own pre-activations (local reparameterisation)",
+    "flipout": "independent normals, the rows sharing one draw of the weights up to random signs",
 }
 NEW = re.compile(r"[^=:]+(:|$)")  # a token that begins a strategy: "nuts", "svi:guide=flow", but not "steps=5000"
 

@@ -2,11 +2,12 @@
 
 The guides are NumPyro's autoguides, and one of the zoo's own: ``dropout`` is q(lambda, W) = p(lambda) delta(W), so that
 its ELBO is the Monte-Carlo dropout objective E_p(lambda)[log p(y given lambda W)] + log p(W) (Nalisnick, Anandkumar &
-Smyth 2015, eq 3), with one lambda per step and minibatch, not one per example.  ``laplace`` has a file of its own.
+Smyth 2015, eq 3), with one lambda per step and minibatch, not one per example.  ``laplace`` has a file of its own, and
+so have ``local`` and ``flipout``: independent normals whose layers sample pre-activations, not weights.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpyro.infer.svi import SVIState
 from numpyro.infer.util import log_density
 
 from ..models.names import unknown
-from . import laplace
+from . import laplace, local
 from .algorithm import Algorithm
 from .target import Sites, draw_rows, kept, on_rows, refuse_discrete, refuse_improper, uniform
 
@@ -32,21 +33,38 @@ GUIDES = {
     "full_rank": autoguide.AutoMultivariateNormal,
     "laplace": None,
     "flow": autoguide.AutoIAFNormal,
+    "local": None,
+    "flipout": None,
 }
 POINTS = ("map", "dropout")  # guides without a density
+NORMALS = ("local", "flipout")  # guides with settings of their own
+PARAMETERS = ("sigma", "alpha")
 
 
 @dataclass(frozen=True)
 class SVI:
     """Settings of `svi`.
 
-    guide : ``map``, ``dropout``, ``mean_field``, ``low_rank``, ``full_rank``, ``laplace`` or ``flow``.
+    guide : ``map``, ``dropout``, ``mean_field``, ``low_rank``, ``full_rank``, ``laplace``, ``flow``, ``local`` or
+        ``flipout``.
     steps : gradient steps.
     lr : Adam's learning rate; constant for the first half, then linear to zero.
     batch_size : rows per step, drawn with replacement; None for all.
     particles : draws of the guide per gradient.
     draws : posterior draws taken from the fitted guide, per chain.
     chains : independent restarts.
+
+    The others are of the guides ``local`` and ``flipout``, with q(w) = N(mu, sigma^2) and alpha = sigma^2 / mu^2.
+
+    kl_weight : what the divergence is multiplied by; 1 is the ELBO.
+    pretrain : steps at the start for which that is zero.
+    kl_warmup : steps for which it then rises, linearly.
+    init_scale : sigma at the start, in unconstrained space.
+    parameters : what is learned beside mu: ``sigma`` (additive, Molchanov et al. 2017) or ``alpha``.
+    alpha : a fixed alpha of the weights, which makes the guide Gaussian dropout with noise N(1, alpha).
+    log_alpha_clip : the weights keep abs(log alpha) below it.
+    log_scale_max : log sigma stays below it (Kharitonov et al. 2018: -4, under a Gamma hyperprior).
+    start : a safetensors file to begin at, arrays by site (a trained net): warm start.
     """
 
     guide: str = "mean_field"
@@ -56,15 +74,35 @@ class SVI:
     particles: int = 1
     draws: int = 1000
     chains: int = 1
+    kl_weight: float = 1.0
+    pretrain: int = 0
+    kl_warmup: int = 0
+    init_scale: float = 0.1
+    parameters: str = "sigma"
+    alpha: float | None = None
+    log_alpha_clip: float | None = None
+    log_scale_max: float | None = None
+    start: str | None = None
 
     def __post_init__(self) -> None:
         if self.guide not in GUIDES:
             raise unknown("guide", self.guide, GUIDES)
-        for name in ("steps", "lr", "particles", "draws", "chains"):
+        if self.parameters not in PARAMETERS:
+            raise unknown("parameters", self.parameters, PARAMETERS)
+        for name in ("steps", "lr", "particles", "draws", "chains", "init_scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"svi: {name} must be positive, got {getattr(self, name)}")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"svi: batch_size must be positive, got {self.batch_size}")
+        for name in ("kl_weight", "pretrain", "kl_warmup"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"svi: {name} must not be negative, got {getattr(self, name)}")
+        for name in ("batch_size", "alpha", "log_alpha_clip"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"svi: {name} must be positive, got {value}")
+        if self.guide not in NORMALS:
+            given = [f.name for f in fields(self)[8:] if getattr(self, f.name) != f.default]
+            if given:
+                raise ValueError(f"svi: {given[0]} is a setting of the guides local and flipout, not of {self.guide}")
 
 
 State = SVIState  # NumPyro's
@@ -78,6 +116,8 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
     optimiser = optax.adam(optax.linear_schedule(config.lr, 0.0, max(config.steps - half, 1), half))
     if config.guide == "laplace":
         return laplace.algorithm(config, model, found, optimiser)
+    if config.guide in NORMALS:
+        return local.algorithm(config, model, found, optimiser)
     program = on_rows(model)
     auto = GUIDES[config.guide]
     guide = _on_rows(auto(program, init_loc_fn=uniform(0.1))) if auto else _dropout(model)

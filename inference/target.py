@@ -9,6 +9,7 @@ from numpyro.infer.gibbs import discrete_latent_sites, latent_sample_sites, prot
 from numpyro.infer.initialization import init_to_uniform
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
+LEARNED = "empirical-Bayes"  # a program with learned scales has no prior that is fixed before the data
 FUNCTION = "f"  # the deterministic site of function values: recomputed where needed, never stored
 
 
@@ -27,6 +28,7 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
     def look(x: Any, y: Any) -> None:
         trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
         improper = [s["infer"].get("improper") for s in trace.values() if s["type"] == "sample"]
+        improper += [LEARNED for s in trace.values() if s["type"] == "param"]
         found.append(Sites(latent_sample_sites(trace), discrete_latent_sites(trace), next(filter(None, improper), "")))
 
     jax.eval_shape(look, x, y)
@@ -60,7 +62,7 @@ def refuse_improper(strategy: str, found: Sites) -> None:
     if found.improper:
         raise ValueError(
             f"{strategy} cannot sample: the {found.improper} prior is improper and so is its posterior; "
-            "use a proper relative such as half_cauchy"
+            "use a proper relative such as half_cauchy or gamma_precision"
         )
 
 

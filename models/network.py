@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from .local import Unsampled
 from .names import unknown
 from .ppl import PPL
 from .weight import Prior
@@ -22,7 +23,7 @@ ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
 
 def linear(h: Any, w: Any) -> Any:
     """The action of a weight (unit_in, unit_out) on activations (rows, unit_in)."""
-    return h @ w
+    return w.act(h) if isinstance(w, Unsampled) else h @ w
 
 
 def layer(p: PPL, h: Any, prior: Prior, name: str, out: int) -> Any:

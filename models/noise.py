@@ -46,8 +46,8 @@ class Noise:
     law : ``() -> scipy.stats distribution`` of lambda^2, its parameters fixed; None where unknown or improper.
     closed_form : ``(w, sigma0) -> log p(w)``, elementwise in NumPy; of the part that has a density.
     row : ``(w, sigma0) -> log p(w)`` of rows, shape (..., d) -> (...), whose d weights share one lambda.
-    weight : ``(dist, sigma0) -> distribution`` of one weight, where both languages have it.
-    row_weight : ``(dist, xp, sigma0, d) -> distribution`` of one row, event shape (d,), where both languages have it.
+    weight : ``(p, sigma0) -> distribution`` of one weight, where both languages have it.
+    row_weight : ``(p, sigma0, d) -> distribution`` of one row, event shape (d,), where both languages have it.
     proper : whether p(lambda) integrates to one.
     discrete : whether lambda has no density.
     signed : whether lambda may be negative.
@@ -61,8 +61,8 @@ class Noise:
     law: Callable[[], Any] | None = None
     closed_form: Callable[[Any, float], Any] | None = None
     row: Callable[[Any, float], Any] | None = None
-    weight: Callable[[Any, float], Any] | None = None
-    row_weight: Callable[[Any, Any, float, int], Any] | None = None
+    weight: Callable[[PPL, float], Any] | None = None
+    row_weight: Callable[[PPL, float, int], Any] | None = None
     proper: bool = True
     discrete: bool = False
     signed: bool = False
@@ -185,7 +185,7 @@ def rayleigh(scale: float = 1.0) -> Noise:
         law=_scipy("expon", scale=2 * scale**2),
         closed_form=closed_form,
         row=row,
-        weight=lambda dist, sigma0: dist.Laplace(0.0, scale * sigma0),
+        weight=lambda p, sigma0: p.dist.Laplace(0.0, scale * sigma0),
     )
 
 
@@ -380,8 +380,8 @@ def _student_t(name: str, parameters: dict[str, float], a: float, b: float, sour
 
         return student_t(w, 2 * a, scale * sigma0)
 
-    def row_weight(dist: Any, xp: Any, sigma0: float, d: int) -> Any:
-        return dist.MultivariateStudentT(2 * a, xp.zeros((d,)), scale * sigma0 * xp.eye(d))
+    def row_weight(p: PPL, sigma0: float, d: int) -> Any:
+        return p.dist.MultivariateStudentT(2 * a, p.xp.zeros((d,)), scale * sigma0 * p.xp.eye(d))
 
     return Noise(
         program,
@@ -392,7 +392,7 @@ def _student_t(name: str, parameters: dict[str, float], a: float, b: float, sour
         law=_scipy("invgamma", a, scale=b),
         closed_form=_of_one(row),
         row=row,
-        weight=lambda dist, sigma0: dist.StudentT(2 * a, 0.0, scale * sigma0),
+        weight=lambda p, sigma0: p.dist.StudentT(2 * a, 0.0, scale * sigma0),
         row_weight=row_weight,
     )
 

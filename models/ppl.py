@@ -1,4 +1,4 @@
-"""The array chooses the language: the only file of ``models`` that imports Pyro or NumPyro.
+"""The array chooses the language: with `unnormalised`, the only file of ``models`` that imports Pyro or NumPyro.
 
 A program asks ``p = ppl(x)`` and speaks only the words of :class:`PPL`.  A `jax.Array` (a tracer included) answers
 with NumPyro, a `torch.Tensor` with Pyro.  There is no global backend and no environment variable.
@@ -16,6 +16,8 @@ TypeError: ppl() got a NumPy array; pass jax.numpy.asarray(x) for NumPyro or tor
 import sys
 from functools import cache
 from typing import Any, NamedTuple, Protocol
+
+from .unnormalised import unnormalised
 
 PYRO_MISSING = "Pyro is not installed; install it with: pip install 'noisezoo[pyro]'"
 
@@ -62,6 +64,11 @@ class PPL(Protocol):
         """Add a term to the log joint."""
         ...
 
+    @property
+    def unnormalised(self) -> Any:
+        """The class of improper laws, ``(name, log_density, divergence)``: see `models.unnormalised`."""
+        ...
+
 
 class _Language(NamedTuple):
     name: str
@@ -73,6 +80,7 @@ class _Language(NamedTuple):
     param: Any
     deterministic: Any
     factor: Any
+    unnormalised: Any
 
 
 @cache
@@ -92,7 +100,7 @@ def language(name: str) -> PPL:
     else:
         raise ValueError(f"unknown language {name!r}; choose 'numpyro' or 'pyro'")
     words = {word: getattr(module, word) for word in _Language._fields if hasattr(module, word)}
-    return _Language(**{**words, "name": name, "dist": dist, "xp": xp})
+    return _Language(**{**words, "name": name, "dist": dist, "xp": xp, "unnormalised": unnormalised(name)})
 
 
 def ppl(*arrays: Any) -> PPL:

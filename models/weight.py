@@ -82,14 +82,14 @@ def _marginal(noise: Noise, structure: Structure, sigma0: float | None) -> Prior
     if structure is iid and one is not None:
 
         def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
-            law = one(p.dist, _width(sigma0, shape))
+            law = one(p, _width(sigma0, shape))
             return p.sample(f"{name}.weight", law.expand(shape).to_event(len(shape)))
 
     elif structure is ard and row is not None:
 
         def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
             units, rest = shape[-2], (*shape[:-2], shape[-1])
-            law = row(p.dist, p.xp, _width(sigma0, shape), math.prod(rest)).expand((units,)).to_event(1)
+            law = row(p, _width(sigma0, shape), math.prod(rest)).expand((units,)).to_event(1)
             if len(shape) == 2:
                 return p.sample(f"{name}.weight", law)
             rows = p.sample(f"{name}.row", law).reshape((units, *rest))  # a kernel's rows are not its last axes
@@ -98,7 +98,7 @@ def _marginal(noise: Noise, structure: Structure, sigma0: float | None) -> Prior
     elif structure is add and row is not None:
 
         def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
-            flat = p.sample(f"{name}.row", row(p.dist, p.xp, _width(sigma0, shape), math.prod(shape)))
+            flat = p.sample(f"{name}.row", row(p, _width(sigma0, shape), math.prod(shape)))
             return p.deterministic(f"{name}.weight", flat.reshape(shape))
 
     else:

@@ -60,5 +60,14 @@ class Engine:
             self.state = [self._call(ready, READY, chain, step, state) for chain, state in enumerate(self.state)]
 
 
+    def moments(self) -> tuple[Arrays, Arrays]:
+        """Mean and sd (chain, ...) by site, of a guide that has them."""
+        if self._algorithm.moments is None:
+            return {}, {}
+        chains = [map(_numpy, self._algorithm.moments(state, *self._data)) for state in self.state]
+        loc, scale = ({k: np.stack([part[k] for part in parts]) for k in parts[0]} for parts in zip(*chains, strict=True))
+        return loc, scale
+
+
 def _numpy(values: dict[str, Any]) -> Arrays:
     return {k: v.detach().cpu().numpy() if isinstance(v, torch.Tensor) else np.asarray(v) for k, v in values.items()}

@@ -145,10 +145,10 @@ def test_marginals_as_distributions_are_the_closed_forms(where):
     assert {noise.name for noise in ALL if noise.row_weight} == with_weight - {"rayleigh"}
     for noise in ALL:
         if noise.weight:
-            found = noise.weight(p.dist, 0.7).expand((7,)).log_prob(values)
+            found = noise.weight(p, 0.7).expand((7,)).log_prob(values)
             np.testing.assert_allclose(np.asarray(found), noise.closed_form(w, 0.7), rtol=1e-5)
         if noise.row_weight:
-            law = noise.row_weight(p.dist, p.xp, 0.7, 7)
+            law = noise.row_weight(p, 0.7, 7)
             assert tuple(law.event_shape) == (7,)
             np.testing.assert_allclose(float(law.log_prob(values)), noise.row(w, 0.7), rtol=1e-5)
 

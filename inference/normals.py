@@ -1,0 +1,61 @@
+"""Independent normals over every latent site: the guide of sparse variational dropout, written once for both languages.
+
+A site with constrained support gets the image of a normal.  A weight may be left unsampled (`models.local`), so that its
+layer samples pre-activations; the language says how, by a distribution whose draws are unsampled weights.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..models.ppl import PPL
+
+SPREAD = 0.1  # standard deviation of the first log sigma (Kharitonov, Molchanov & Vetrov 2018, appendix A)
+
+
+class Site(NamedTuple):
+    """A latent site: its shape, the bijection from the reals to its support (None: the reals), whether it may wait."""
+
+    shape: tuple[int, ...]
+    transform: Any
+    local: bool
+
+
+def sample(p: PPL, sites: dict[str, Site], config: Any, start: Callable, unsampled: Any) -> None:
+    """Run the guide: one sample statement per site, with the learned values ``{name}.loc`` and ``{name}.log_scale``.
+
+    Parameters
+    ----------
+    config : an `SVI`: init_scale, parameters, alpha, log_alpha_clip, log_scale_max.
+    start : ``(shape, mean, sd) -> initial value`` of normal draws, as the `param` of `p` takes it.
+    unsampled : distribution class (loc, scale) for sites that may wait; None samples them all as arrays.
+    """
+    for name, site in sites.items():
+        loc, scale = moments(p, name, site, config, start)
+        law = (unsampled if site.local and unsampled else p.dist.Normal)(loc, scale)
+        if site.transform is not None:
+            law = p.dist.TransformedDistribution(law, [site.transform])
+        p.sample(name, law.to_event(len(site.shape) - len(law.event_shape)))
+
+
+def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tuple[Any, Any]:
+    """Mean and standard deviation of a site in unconstrained space, from the parameters of the guide."""
+    fan_in = math.prod(site.shape[:-1])
+    spread = math.sqrt(2.0 / fan_in) if site.local else SPREAD  # He et al. (2015) for the weights of a layer
+    loc = p.param(f"{name}.loc", start(site.shape, 0.0, spread))
+    size = p.xp.abs(loc)
+    if site.local and config.alpha is not None:
+        return loc, math.sqrt(config.alpha) * size
+    first = math.log(config.init_scale)
+    if site.local and config.parameters == "alpha":
+        log_alpha = p.param(f"{name}.log_alpha", start(site.shape, 2 * (first - math.log(spread)), SPREAD))
+        scale = p.xp.exp(0.5 * log_alpha) * size
+    else:
+        log_scale = p.param(f"{name}.log_scale", start(site.shape, first, SPREAD))
+        if config.log_scale_max is not None:
+            log_scale = p.xp.clip(log_scale, max=config.log_scale_max)
+        scale = p.xp.exp(log_scale)
+    if site.local and config.log_alpha_clip is not None:
+        bound = math.exp(0.5 * config.log_alpha_clip)
+        scale = p.xp.minimum(p.xp.maximum(scale, size / bound), size * bound)
+    return loc, scale
