@@ -3,7 +3,8 @@
 Groups: posterior, functionals, posterior_predictive, log_likelihood, sample_stats, history, prior, prior_predictive,
 observed_data, constant_data, predictions and predictions_constant_data (test rows).  `y` and `f` of a regression are in
 the target's own units, and so is the density in log_likelihood.  `functionals` holds what is identified in a network,
-where single weights are not: sorted scales, the effective sparsity of each layer, the noise sd.
+where single weights are not: sorted scales, the effective sparsity of each layer, the noise sd.  `guide` holds mean and
+sd (``<site>.sd``) of a guide of independent normals.  Inputs of more than ten million numbers are left out.
 """
 
 import json
@@ -21,6 +22,8 @@ from .fit import Arrays, Fit
 from .predict import Prediction, predict, prior_draws
 
 PRIOR_DRAWS = {"numpyro": 500, "pyro": 100}
+PRIOR_ROWS = 5_000_000  # rows of the prior predictive, those of all draws together
+INPUTS = 10_000_000  # numbers in x, beyond which it is not worth a place in the file: `data.load` has it
 VERSIONS = ("noisezoo", "numpyro", "jax", "arviz-base", "arviz-stats")
 
 
@@ -50,13 +53,16 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         "prior": prior,
         "prior_predictive": prior_predictive,
         "observed_data": {"y": _original(data.y_train, data)},
-        "constant_data": {"x": data.x_train},
+        "constant_data": {"x": data.x_train} if data.x_train.size <= INPUTS else {},
         "predictions": {
             "y": _original(test.y, data),
             "f": _original(test.f, data),
             "log_lik": _log_lik(test, data),
         },
-        "predictions_constant_data": {"x": data.x_test, "y": _original(data.y_test, data)},
+        "predictions_constant_data": {
+            **({"x": data.x_test} if data.x_test.size <= INPUTS else {}),
+            "y": _original(data.y_test, data),
+        },
         "history": fit.history,
     }
     dims, coords = _names(groups, data)
@@ -70,6 +76,10 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
     )
     if fit.history:
         tree["history"] = xr.DataTree(xr.Dataset({k: (("chain", "record"), v) for k, v in fit.history.items()}))
+    if fit.loc:
+        sites = {**fit.loc, **{f"{name}.sd": values for name, values in fit.scale.items()}}
+        found = {k: (("chain", *dims.get(k.removesuffix(".sd"), ())), v) for k, v in sites.items()}
+        tree["guide"] = xr.DataTree(xr.Dataset(found))
     tree.attrs.update(_facts(fit, data, seed, why))
     return tree
 
@@ -151,7 +161,7 @@ def _log_lik(prediction: Prediction, data: Any) -> np.ndarray:
 def _prior(model: Callable, fit: Fit, data: Any, x: Any, y: Any, seed: int) -> tuple[Arrays, Arrays, str]:
     """Draws of the latent sites and of y from the prior; none, and why, if it is improper."""
     try:
-        sites = prior_draws(model, x, PRIOR_DRAWS[fit.ppl], seed)
+        sites = prior_draws(model, x, min(PRIOR_DRAWS[fit.ppl], max(PRIOR_ROWS // x.shape[0], 1)), seed)
     except NotImplementedError:
         return {}, {}, "the prior is improper: it has no draws"
     found = predict(model, sites, x, y, seed + 2)
@@ -170,16 +180,23 @@ def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], 
         layer, _, what = name.partition(".")
         if layer in layers and what != "row":
             dims[name] = _unit_dims(layer, what, np.ndim(values) - 2)
-    coords["layer0.unit_in"] = list(data.features)
+    first = next((v for k, v in groups["posterior"].items() if k in ("layer0.weight", "layer0.base")), None)
+    if first is None or first.shape[-2] == len(data.features):  # the units of a convolution are channels
+        coords["layer0.unit_in"] = list(data.features)
     return dims, coords
 
 
 def _unit_dims(layer: str, what: str, ndim: int) -> list[str]:
-    """Biases lie along the units out, whatever else is one-dimensional along the units in; sorted ones along ranks."""
+    """Biases lie along the units out, whatever else is one-dimensional along the units in; sorted ones along ranks.
+
+    A convolution's kernel has its height and width before them.
+    """
     if what.endswith(".sorted"):
         return [f"{layer}.rank"]
     both = [f"{layer}.unit_in", f"{layer}.unit_out"]
-    return both[1:] if what == "bias" else both[:ndim]
+    if ndim == 4:
+        return [f"{layer}.height", f"{layer}.width", *both]
+    return both[1:] if what in ("bias", "gain") else both[:ndim]
 
 
 def _facts(fit: Fit, data: Any, seed: int, why: str) -> dict[str, Any]:

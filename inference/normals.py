@@ -27,7 +27,7 @@ def sample(p: PPL, sites: dict[str, Site], config: Any, start: Callable, unsampl
     Parameters
     ----------
     config : an `SVI`: init_scale, parameters, alpha, log_alpha_clip, log_scale_max.
-    start : ``(shape, mean, sd) -> initial value`` of normal draws, as the `param` of `p` takes it.
+    start : ``(name, shape, mean, sd) -> initial value`` of a parameter, normal draws as the `param` of `p` takes them.
     unsampled : distribution class (loc, scale) for sites that may wait; None samples them all as arrays.
     """
     for name, site in sites.items():
@@ -42,16 +42,18 @@ def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tupl
     """Mean and standard deviation of a site in unconstrained space, from the parameters of the guide."""
     fan_in = math.prod(site.shape[:-1])
     spread = math.sqrt(2.0 / fan_in) if site.local else SPREAD  # He et al. (2015) for the weights of a layer
-    loc = p.param(f"{name}.loc", start(site.shape, 0.0, spread))
+    loc = p.param(f"{name}.loc", start(f"{name}.loc", site.shape, 0.0, spread))
     size = p.xp.abs(loc)
     if site.local and config.alpha is not None:
         return loc, math.sqrt(config.alpha) * size
     first = math.log(config.init_scale)
     if site.local and config.parameters == "alpha":
-        log_alpha = p.param(f"{name}.log_alpha", start(site.shape, 2 * (first - math.log(spread)), SPREAD))
+        own = f"{name}.log_alpha"
+        log_alpha = p.param(own, start(own, site.shape, 2 * (first - math.log(spread)), SPREAD))
         scale = p.xp.exp(0.5 * log_alpha) * size
     else:
-        log_scale = p.param(f"{name}.log_scale", start(site.shape, first, SPREAD))
+        own = f"{name}.log_scale"
+        log_scale = p.param(own, start(own, site.shape, first, SPREAD))
         if config.log_scale_max is not None:
             log_scale = p.xp.clip(log_scale, max=config.log_scale_max)
         scale = p.xp.exp(log_scale)
@@ -59,3 +61,24 @@ def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tupl
         bound = math.exp(0.5 * config.log_alpha_clip)
         scale = p.xp.minimum(p.xp.maximum(scale, size / bound), size * bound)
     return loc, scale
+
+
+def means(path: str, sites: dict[str, Site]) -> dict[str, Any]:
+    """The means of the real sites in a fit's netCDF file, by the name of their parameter: where to begin.
+
+    Raises FileNotFoundError or ValueError if there is no such file, or it is of another network.
+    """
+    from .draws import load
+
+    tree = load(path)
+    found = {}
+    for name, site in sites.items():
+        if site.transform is not None:
+            continue
+        if name not in tree["posterior"]:
+            raise ValueError(f"{path} lacks the site {name} of this program; start from a fit of the same network")
+        mean = tree["posterior"][name].mean(("chain", "draw")).to_numpy()
+        if mean.shape != site.shape:
+            raise ValueError(f"{path}: {name} has shape {mean.shape}, and this program needs {site.shape}")
+        found[f"{name}.loc"] = mean
+    return found

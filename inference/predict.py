@@ -9,8 +9,10 @@ import numpy as np
 from ..models.ppl import ppl, simulate
 from .fit import Arrays
 
+SEEDS = 1_000_003  # apart: the seeds of chunks of rows
 BATCH = 50  # draws that are evaluated at once, at most
-ROWS = 100_000  # rows that are evaluated at once, those of all draws of a batch together
+ROWS = 100_000  # rows that are evaluated at once, at most, those of all draws of a batch together
+CELLS = 2_000_000  # features that are evaluated at once: convolutions take some hundred times as much memory
 
 
 class Prediction(NamedTuple):
@@ -73,13 +75,36 @@ def _numpyro(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple
 
     latent = _latent(model, x)
     _check(latent, draws)
-    count = len(next(iter(draws.values())))
-    keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed), count))
-    evaluate, parts, size = _evaluate(model), [], int(np.clip(ROWS // x.shape[0], 1, BATCH))
-    for start in range(0, count, size):
-        batch = np.arange(start, start + size) % count  # the last batch is filled up, so that shapes stay the same
-        parts.append(evaluate(keys[batch], {name: draws[name][batch] for name in latent}, x, y))
-    return tuple(None if p[0] is None else np.concatenate(p)[:count] for p in zip(*parts, strict=True))
+    count, rows, size = len(next(iter(draws.values()))), x.shape[0], _rows(x)
+    draws_at_once = int(np.clip(_most(x) // size, 1, BATCH))
+    evaluate, parts = _evaluate(model), []
+    for i, first in enumerate(range(0, rows, size)):
+        chunk = np.arange(first, first + size) % rows  # the last chunk is filled up, so that shapes stay the same
+        some = (x, y) if size == rows else (x[chunk], y if y is None else y[chunk])
+        keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed + i * SEEDS), count))
+        batches = []
+        for start in range(0, count, draws_at_once):
+            batch = np.arange(start, start + draws_at_once) % count  # so is the last batch
+            batches.append(jax.device_get(evaluate(keys[batch], {name: draws[name][batch] for name in latent}, *some)))
+        parts.append(_joined(batches, 0, count))
+    return _joined(parts, 1, rows)
+
+
+def _most(x: Any) -> int:
+    """How many rows are evaluated at once, those of all draws of a batch together."""
+    return int(np.clip(CELLS // x.shape[1], 1, ROWS))
+
+
+def _rows(x: Any) -> int:
+    """How many rows of `x` are evaluated at once."""
+    return min(x.shape[0], _most(x))
+
+
+def _joined(parts: list, axis: int, size: int) -> tuple:
+    """f, y and log_lik of several parts, each cut to `size` along `axis`."""
+    return tuple(
+        None if p[0] is None else np.take(np.concatenate(p, axis), np.arange(size), axis) for p in zip(*parts, strict=True)
+    )
 
 
 def _latent(model: Callable, x: Any) -> tuple[str, ...]:
@@ -114,7 +139,7 @@ def _pyro(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple:
     import torch
     from pyro import poutine
 
-    def one(draw: dict) -> tuple:
+    def one(draw: dict, x: Any, y: Any) -> tuple:
         sites: Any = poutine.trace(poutine.condition(model, data=draw)).get_trace(x).nodes
         _check([name for name, site in sites.items() if _is_latent(site) and name != "y"], draw)
         log_lik = None if y is None else sites["y"]["fn"].log_prob(y.to(sites["f"]["value"].dtype))
@@ -128,12 +153,17 @@ def _pyro(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple:
     count = len(next(iter(draws.values())))
     with torch.no_grad(), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         first = {name: values[0] for name, values in tensors.items()}
-        sites: Any = poutine.trace(poutine.condition(model, data=first)).get_trace(x).nodes
+        sites: Any = poutine.trace(poutine.condition(model, data=first)).get_trace(x[:1]).nodes
         for name in [k for k, site in sites.items() if site.get("infer", {}).get("_deterministic")]:
             tensors.pop(name, None)  # condition would put it in place of what the program makes
         torch.manual_seed(seed)
-        rows = [one({name: values[i] for name, values in tensors.items()}) for i in range(count)]
-    return tuple(None if part[0] is None else torch.stack(part).cpu().numpy() for part in zip(*rows, strict=True))
+        chunks = list(zip(x.split(_rows(x)), [None] * x.shape[0] if y is None else y.split(_rows(x)), strict=False))
+        rows = [
+            [one({name: values[i] for name, values in tensors.items()}, *chunk) for chunk in chunks]
+            for i in range(count)
+        ]
+    whole = [[None if p[0] is None else torch.cat(p) for p in zip(*parts, strict=True)] for parts in rows]
+    return tuple(None if part[0] is None else torch.stack(part).cpu().numpy() for part in zip(*whole, strict=True))
 
 
 def _is_latent(site: dict) -> bool:

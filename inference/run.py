@@ -24,6 +24,7 @@ from .progress import Progress, progress_bar
 
 HISTORY = 100  # records of the warmup, where it is that long
 PATIENCE = 0.5  # seconds between two updates of the progress bar, about
+Watch = Callable[[Arrays, Arrays], dict[str, float]]
 NEVER = np.iinfo(np.int32).max
 
 
@@ -36,6 +37,7 @@ def fit(
     seed: int = 0,
     progress: bool | Progress = True,
     checkpoint: str | Path | None = None,
+    watch: Watch | None = None,
 ) -> Fit:
     """Run a strategy on a program.
 
@@ -48,6 +50,8 @@ def fit(
     progress : show a bar; or a function ``(done, total, message)`` that is told instead.
     checkpoint : a file that holds the state as the run goes (JAX only); if it exists the run goes on from there, and
         gives what an uninterrupted run would have given.
+    watch : called a hundred times while a guide of independent normals is fitted, with its means and standard
+        deviations by site; what it returns, numbers by name, goes into the history.
 
     Raises ValueError if the strategy does not apply to the program or the data are bad, and FloatingPointError if the
     run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so; before that it is raised.
@@ -59,10 +63,12 @@ def fit(
     package = ".pyro." if language == "pyro" else "."
     strategy, target, engines = (import_module(package + part, __package__) for part in (name, "target", "engine"))
     algorithm = strategy.algorithm(config, model, target.sites(model, x, y))
+    if watch is not None and algorithm.moments is None:
+        raise ValueError(f"watch needs a guide of independent normals: svi with guide local or flipout, not {name}")
     saved = Checkpoint(checkpoint, language, config, seed, x, y) if checkpoint else None
     with progress_bar(name, progress) as tell:
         engine = engines.Engine(algorithm, seed, x, y)  # compiles, which takes a while
-        records = _loop(algorithm, engine, name, tell, saved)
+        records = _loop(algorithm, engine, name, tell, saved, watch)
     return Fit(
         strategy=name,
         settings=asdict(config),
@@ -84,7 +90,9 @@ def _check_data(p: PPL, name: str, config: Any, x: Any, y: Any) -> None:
         raise ValueError(f"{name}: batch_size {size} is more than the {x.shape[0]} rows")
 
 
-def _loop(algorithm: Algorithm, engine: Any, what: str, tell: Progress, saved: Checkpoint | None) -> dict[str, Any]:
+def _loop(
+    algorithm: Algorithm, engine: Any, what: str, tell: Progress, saved: Checkpoint | None, watch: Watch | None
+) -> dict[str, Any]:
     """Warmup, `ready`, draws, in blocks that take about PATIENCE seconds each; returns the rest of a `Fit`."""
     warm_thin = max(algorithm.warmup // HISTORY, 1)
     plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
@@ -100,9 +108,11 @@ def _loop(algorithm: Algorithm, engine: Any, what: str, tell: Progress, saved: C
                 at = time.perf_counter()
                 if phase == "draws" and done == 0:
                     engine.ready(log.step)
-                count = min(count, records - done, engine.records)
+                count = 1 if watch is not None and phase == "warmup" else min(count, records - done, engine.records)
                 block = engine.block(log.step, done, count, thin, last)
                 took = time.perf_counter() - at
+                if watch is not None and phase == "warmup":
+                    block["info"].update(_watched(watch, *engine.moments()))
                 _check_finite(what, log.step, block)
                 log.add(phase, block, count, min(log.step + count * thin, last))
                 seconds[phase] += took
@@ -121,6 +131,13 @@ def _loop(algorithm: Algorithm, engine: Any, what: str, tell: Progress, saved: C
     recorded = {"draws": log.joined("sites"), "stats": log.joined("stats"), "history": log.joined("info")}
     loc, scale = engine.moments()
     return {**recorded, "loc": loc, "scale": scale, "seconds": seconds, "stopped": stopped}
+
+
+def _watched(watch: Watch, loc: Arrays, scale: Arrays) -> Arrays:
+    """What `watch` says of each chain, as one record (chain, 1) by name."""
+    chains = range(len(next(iter(loc.values()))))
+    said = [watch(*({k: v[chain] for k, v in part.items()} for part in (loc, scale))) for chain in chains]
+    return {name: np.array([[row[name]] for row in said], dtype=float) for name in said[0]}
 
 
 def _check_finite(what: str, step: int, block: dict[str, Arrays]) -> None:

@@ -64,7 +64,7 @@ class SVI:
     alpha : a fixed alpha of the weights, which makes the guide Gaussian dropout with noise N(1, alpha).
     log_alpha_clip : the weights keep abs(log alpha) below it.
     log_scale_max : log sigma stays below it (Kharitonov et al. 2018: -4, under a Gamma hyperprior).
-    start : a safetensors file to begin at, arrays by site (a trained net): warm start.
+    start : a fit's netCDF file, whose posterior means the weights begin at (a warm start); None for random values.
     """
 
     guide: str = "mean_field"

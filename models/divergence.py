@@ -17,28 +17,41 @@ from functools import cache
 from typing import Any
 
 K1, K2, K3 = 0.63576, 1.87320, 1.48695  # Molchanov, Ashukha & Vetrov (2017), eq 14
-DEGREE, CENTRE = 28, 4.0
+DEGREE, SLOPE_DEGREE, CENTRE = 28, 20, 5.0
 TINY = 1e-12
 
 
 def log_uniform(xp: Any, loc: Any, scale: Any) -> Any:
     """Exact to 1e-9 in double precision: the divergence of empirical Bayes and a polynomial for what exceeds it."""
+    return empirical_bayes(xp, loc, scale) + _horner(_excess(), _coordinate(loc**2, scale**2))
+
+
+def log_uniform_gradient(xp: Any, loc: Any, scale: Any) -> tuple[Any, Any]:
+    """d/dloc and d/dscale of `log_uniform`, to 1e-7: cheaper than what differentiation makes of its polynomial.
+
+    loc d/dloc = -scale d/dscale = 2 sqrt(u) Dawson(sqrt u), written as that of empirical Bayes times a polynomial.
+    """
     mean, variance = loc**2, scale**2
-    z = 2 * mean / (mean + 2 * CENTRE * variance) - 1
-    excess = xp.zeros_like(z)
-    for c in _excess():
-        excess = excess * z + c
-    return empirical_bayes(xp, loc, scale) + excess
+    factor = _horner(_slope(), _coordinate(mean, variance)) / (mean + variance)
+    return factor * loc, -factor * mean / scale
+
+
+def _coordinate(mean: Any, variance: Any) -> Any:
+    """z in [-1, 1] for the squares of loc and scale: u = CENTRE (1 + z) / (1 - z)."""
+    return 2 * mean / (mean + 2 * CENTRE * variance) - 1
+
+
+def _horner(coefficients: tuple[float, ...], z: Any) -> Any:
+    """The polynomial with these coefficients, highest first."""
+    value = 0 * z
+    for c in coefficients:
+        value = value * z + c
+    return value
 
 
 @cache
 def _excess() -> tuple[float, ...]:
-    """Coefficients, highest first, of KL(log-uniform) - KL(empirical Bayes) in z, u = CENTRE (1 + z) / (1 - z).
-
-    That difference is smooth on [-1, 1], so its interpolant at the Chebyshev nodes converges quickly.
-    """
-    import numpy as np
-    from numpy.polynomial import chebyshev
+    """KL(log-uniform) - KL(empirical Bayes) as a polynomial in z: smooth on [-1, 1], so it converges quickly."""
     from scipy.integrate import quad
     from scipy.special import dawsn
 
@@ -48,15 +61,33 @@ def _excess() -> tuple[float, ...]:
         whole = sum(quad(dawsn, a, b, epsabs=1e-13, epsrel=1e-13)[0] for a, b in zip(parts, parts[1:], strict=False))
         return 2 * whole - 0.5 * math.log1p(2 * u)
 
-    coefficients = chebyshev.cheb2poly(chebyshev.chebinterpolate(np.vectorize(excess), DEGREE))
-    return tuple(map(float, coefficients[::-1]))
+    return _interpolated(excess, DEGREE)
+
+
+@cache
+def _slope() -> tuple[float, ...]:
+    """d KL(log-uniform) / d KL(empirical Bayes) along u, as a polynomial in z: from 1 at either end to 1.64."""
+    from scipy.special import dawsn
+
+    def slope(z: float) -> float:
+        u = CENTRE * (1 + z) / (1 - z)
+        return (1 + 2 * u) * float(dawsn(math.sqrt(u))) / math.sqrt(u)
+
+    return _interpolated(slope, SLOPE_DEGREE)
+
+
+def _interpolated(f: Any, degree: int) -> tuple[float, ...]:
+    """The interpolant of `f` at the Chebyshev nodes: coefficients of the powers, highest first."""
+    import numpy as np
+    from numpy.polynomial import chebyshev
+
+    return tuple(map(float, chebyshev.cheb2poly(chebyshev.chebinterpolate(np.vectorize(f), degree))[::-1]))
 
 
 def log_uniform_approximate(xp: Any, loc: Any, scale: Any) -> Any:
     """The log-uniform divergence with the three constants of Molchanov et al. (2017), eq 14; C = -k1."""
     log_ratio = 2 * xp.log(xp.abs(loc / scale) + TINY)  # -log alpha, finite at loc = 0
-    odds = xp.exp(K3 * log_ratio - K2)  # of 1 - sigmoid(k2 + k3 log alpha)
-    return K1 * odds / (1 + odds) + empirical_bayes(xp, loc, scale)
+    return K1 / (1 + xp.exp(K2 - K3 * log_ratio)) + empirical_bayes(xp, loc, scale)  # no overflow, at either end
 
 
 def empirical_bayes(xp: Any, loc: Any, scale: Any) -> Any:

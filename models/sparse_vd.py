@@ -21,7 +21,7 @@ so is its posterior: NUTS and SGLD refuse it.  Its proper relatives are the hors
 (`gamma_precision`).
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from . import divergence
@@ -39,9 +39,11 @@ def prior(approximate: bool = False) -> Prior:
     is published, in place of the exact one.
     """
     pays = divergence.log_uniform_approximate if approximate else divergence.log_uniform
+    slope = None if approximate else divergence.log_uniform_gradient
 
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
-        law = p.unnormalised(NAME, lambda w: -p.xp.log(p.xp.abs(w)), lambda loc, scale: pays(p.xp, loc, scale))
+        divergence_and_gradient = (f and partial(f, p.xp) for f in (pays, slope))
+        law = p.unnormalised(NAME, lambda w: -p.xp.log(p.xp.abs(w)), *divergence_and_gradient)
         return p.sample(f"{name}.weight", law.expand(shape).to_event(len(shape)), infer={"improper": NAME})
 
     return weight

@@ -13,25 +13,32 @@ NO_DRAWS = "the {} prior is improper: it has no draws"
 
 @cache
 def unnormalised(language: str) -> Any:
-    """The class ``Unnormalised(name, log_density, divergence)`` of ``"numpyro"`` or ``"pyro"``: a law on the reals.
+    """The class ``Unnormalised(name, log_density, divergence, gradient=None)`` of a language: a law on the reals.
 
-    `log_density` takes w, `divergence` takes (loc, scale) of a normal; both are elementwise, in arrays of the language.
-    Its ``sample`` raises NotImplementedError, as `ImproperUniform` does.
+    `log_density` takes w, `divergence` takes (loc, scale) of a normal, and `gradient`, where it is cheaper than what
+    differentiation finds, gives the derivatives of that by both; all are elementwise, in arrays of the language.  Its ``sample`` raises NotImplementedError, as `ImproperUniform` does.
     """
     return _numpyro() if language == "numpyro" else _pyro()
 
 
 def _numpyro() -> Any:
+    import jax
     import jax.numpy as jnp
     from numpyro.distributions import Distribution, Normal, constraints
     from numpyro.distributions.kl import kl_divergence
+
+    def with_gradient(f: Any, gradient: Any) -> Any:
+        known = jax.custom_jvp(f)
+        known.defjvp(lambda at, d: (f(*at), sum(g * t for g, t in zip(gradient(*at), d, strict=True))))
+        return known
 
     class Unnormalised(Distribution):
         support = constraints.real
         pytree_aux_fields = ("name", "log_density", "divergence")
 
-        def __init__(self, name: str, log_density: Any, divergence: Any) -> None:
-            self.name, self.log_density, self.divergence = name, log_density, divergence
+        def __init__(self, name: str, log_density: Any, divergence: Any, gradient: Any = None) -> None:
+            self.name, self.log_density = name, log_density
+            self.divergence = divergence if gradient is None else with_gradient(divergence, gradient)
             super().__init__(batch_shape=(), event_shape=(), validate_args=False)
 
         def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
@@ -54,16 +61,37 @@ def _pyro() -> Any:
     from pyro.distributions import Normal, TorchDistribution, constraints
     from torch.distributions import register_kl
 
+    class Known(torch.autograd.Function):
+        """A function whose derivatives are given."""
+
+        @staticmethod
+        def forward(ctx: Any, f: Any, gradient: Any, loc: Any, scale: Any) -> Any:
+            ctx.save_for_backward(*gradient(loc, scale))
+            return f(loc, scale)
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Any) -> Any:
+            by_loc, by_scale = ctx.saved_tensors
+            return None, None, grads[0] * by_loc, grads[0] * by_scale
+
     class Unnormalised(TorchDistribution):
         support = constraints.real
         arg_constraints: dict = {}
 
-        def __init__(self, name: str, log_density: Any, divergence: Any, batch_shape: Any = ()) -> None:
-            self.name, self.log_density, self.divergence = name, log_density, divergence
+        def __init__(
+            self, name: str, log_density: Any, divergence: Any, gradient: Any = None, batch_shape: Any = ()
+        ) -> None:
+            self.name, self.log_density, self.gradient = name, log_density, gradient
+            self._divergence = divergence
             super().__init__(torch.Size(batch_shape), validate_args=False)
 
         def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
-            return Unnormalised(self.name, self.log_density, self.divergence, batch_shape)
+            return Unnormalised(self.name, self.log_density, self._divergence, self.gradient, batch_shape)
+
+        def divergence(self, loc: Any, scale: Any) -> Any:
+            if self.gradient is None:
+                return self._divergence(loc, scale)
+            return Known.apply(self._divergence, self.gradient, loc, scale)
 
         def sample(self, sample_shape: Any = ()) -> Any:
             raise NotImplementedError(NO_DRAWS.format(self.name))

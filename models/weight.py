@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from .local import Unsampled
 from .names import unknown
 from .noise import Noise, as_noise
 from .ppl import PPL
@@ -65,11 +66,16 @@ def prior(
         scale = structure(p, f"{name}.scale", noise, shape)
         if form == "expanded":
             base = p.sample(f"{name}.base", p.dist.Normal(0.0, s0).expand(shape).to_event(len(shape)))
-            return p.deterministic(f"{name}.weight", scale * base)
+            return _record(p, f"{name}.weight", scale * base)
         sd = s0 * (p.xp.abs(scale) if noise.signed else scale)
         return p.sample(f"{name}.weight", p.dist.Normal(0.0, sd).expand(shape).to_event(len(shape)))
 
     return weight
+
+
+def _record(p: PPL, name: str, weight: Any) -> Any:
+    """A deterministic site, of a weight that has a value to record."""
+    return weight if isinstance(weight, Unsampled) else p.deterministic(name, weight)
 
 
 def _width(sigma0: float | None, shape: tuple[int, ...]) -> float:
