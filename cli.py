@@ -33,7 +33,7 @@ def list_() -> None:
     """What there is: noises and the priors they induce, structures, networks, strategies, data sets."""
     from .data.catalogue import CATALOGUE
     from .inference.strategies import GUIDES, STRATEGIES
-    from .models.catalogue import EXAMPLES, FORM_MEANINGS
+    from .models.catalogue import EXAMPLES, FORM_MEANINGS, PRIOR_MEANINGS
     from .models.noise import NOISES
     from .models.structure import STRUCTURES
 
@@ -43,6 +43,7 @@ def list_() -> None:
     _table(
         "Noises: PRIOR", ("name", "settings", "prior on a weight"), [(n.name, _settings(n), n.prior) for n in noises]
     )
+    _table("Priors of every weight by itself: PRIOR", ("name", "what it is"), PRIOR_MEANINGS.items())
     _table("Structures: --structure", ("name", "who shares a scale"), structures)
     _table("Forms: --form", ("name", "what is sampled"), FORM_MEANINGS.items())
     _table("Networks: --network", ("write", "what it is"), EXAMPLES.items())
@@ -127,6 +128,37 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folde
 
         run, table = session.again(folder)
         _result(folder, run, table)
+
+
+@app.command()
+def trim(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    strategy: Annotated[
+        str, typer.Option(metavar="LABEL", help="The fit, if several have a guide of independent normals.")
+    ] = "",
+    rule: Annotated[str, typer.Option(help="Which weights stay: log_alpha or magnitude.")] = "log_alpha",
+    threshold: Annotated[
+        float | None, typer.Option(help="Of the rule.", show_default="3 for log_alpha, 0.01 for magnitude")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the net.", show_default="DIR/LABEL-net")
+    ] = None,
+) -> None:
+    """Trim the weights of a fit that are noise, and write the net that is left as files that need nothing else."""
+    with _one_sentence():
+        from .inference.trim import trim as trimmed
+
+        where, facts = trimmed(folder, strategy, rule, threshold, out)
+    _trimmed(where, facts)
+
+
+def _trimmed(where: Path, facts: dict[str, Any]) -> None:
+    """Print what is left of a net, layer by layer, and what that cost."""
+    from .inference.report import LAYERS, layer_rows, sparsity_facts
+
+    _table(f"Weights kept: {facts['text']}", LAYERS, layer_rows(facts))
+    _table("", ("", ""), sparsity_facts(facts), header=False)
+    _say(f"net: {escape(str(where))}")
 
 
 def _show(noise: Any, out: Path | None) -> None:

@@ -17,6 +17,7 @@ ESS = 100  # per chain (Vehtari et al. 2021)
 DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them
 EBFMI = 0.3  # Betancourt (2016)
 KHAT = 0.7  # Vehtari et al. (2024)
+LAST = 5  # records of the history, a twentieth of it, that make the ELBO of a guide whose weights are not drawn
 TAIL = 5  # importance weights at least to fit a Pareto tail to (ibid.)
 EQUAL = 0.1  # range of log weights, in nats, within which they are equal to rounding (log joints are float32)
 DISTANCE = 0.5  # posterior sds between the predictive means of a fit and of the reference
@@ -169,6 +170,9 @@ def guide(tree: Any) -> dict[str, float]:
 
     The loss along the way is no ELBO for a point (its entropy is infinite) nor for Laplace (it is the log joint).
     """
+    if "guide" in tree.children and not tree.attrs["prior_note"]:  # under an improper prior there is no ELBO
+        last = tree["history"].isel(record=slice(-LAST, None))
+        return {"elbo": float((last["log_lik"] - last["kl"]).mean())}
     stats = tree.children.get("sample_stats", {})
     if not tree.attrs["approximation"] or "log_q" not in stats:
         return {}
@@ -252,7 +256,10 @@ def _without_reference(found: dict[str, Any], tree: Any) -> tuple[str, str]:
         return "unchecked", f"chains agree (R-hat {found['rhat_f']:.2f}), but only a reference shows the step's bias"
     if found["khat"] <= KHAT:
         return "ok", f"k-hat {found['khat']:.2f}"
-    of = "a point has no spread" if np.isnan(found["khat"]) else f"k-hat {found['khat']:.1f} over the weights"
+    if "guide" in tree.children:
+        of = "weights that are not drawn have no k-hat"
+    else:
+        of = "a point has no spread" if np.isnan(found["khat"]) else f"k-hat {found['khat']:.1f} over the weights"
     return "unchecked", f"{of}; run nuts beside it as a reference"
 
 

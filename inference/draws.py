@@ -63,7 +63,6 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
             **({"x": data.x_test} if data.x_test.size <= INPUTS else {}),
             "y": _original(data.y_test, data),
         },
-        "history": fit.history,
     }
     dims, coords = _names(groups, data)
     tree = from_dict(

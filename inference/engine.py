@@ -71,7 +71,6 @@ class Engine:
             ready = jax.vmap(self._algorithm.ready, (0, 0, None, None)) if self._vectorised else self._algorithm.ready
             self.state = [ready(k, s, *self._data) for k, s in zip(self._keys, self.state, strict=True)]
 
-
     def moments(self) -> tuple[Arrays, Arrays]:
         """Mean and sd (chain, ...) by site, of a guide that has them."""
         if self._algorithm.moments is None:

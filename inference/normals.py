@@ -43,14 +43,13 @@ def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tupl
     fan_in = math.prod(site.shape[:-1])
     spread = math.sqrt(2.0 / fan_in) if site.local else SPREAD  # He et al. (2015) for the weights of a layer
     loc = p.param(f"{name}.loc", start(f"{name}.loc", site.shape, 0.0, spread))
-    size = p.xp.abs(loc)
     if site.local and config.alpha is not None:
-        return loc, math.sqrt(config.alpha) * size
+        return loc, math.sqrt(config.alpha) * p.xp.abs(loc)
     first = math.log(config.init_scale)
     if site.local and config.parameters == "alpha":
         own = f"{name}.log_alpha"
         log_alpha = p.param(own, start(own, site.shape, 2 * (first - math.log(spread)), SPREAD))
-        scale = p.xp.exp(0.5 * log_alpha) * size
+        scale = p.xp.exp(0.5 * log_alpha) * p.xp.abs(loc)
     else:
         own = f"{name}.log_scale"
         log_scale = p.param(own, start(own, site.shape, first, SPREAD))
@@ -58,7 +57,7 @@ def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tupl
             log_scale = p.xp.clip(log_scale, max=config.log_scale_max)
         scale = p.xp.exp(log_scale)
     if site.local and config.log_alpha_clip is not None:
-        bound = math.exp(0.5 * config.log_alpha_clip)
+        size, bound = p.xp.abs(loc), math.exp(0.5 * config.log_alpha_clip)
         scale = p.xp.minimum(p.xp.maximum(scale, size / bound), size * bound)
     return loc, scale
 

@@ -103,7 +103,8 @@ def _rows(x: Any) -> int:
 def _joined(parts: list, axis: int, size: int) -> tuple:
     """f, y and log_lik of several parts, each cut to `size` along `axis`."""
     return tuple(
-        None if p[0] is None else np.take(np.concatenate(p, axis), np.arange(size), axis) for p in zip(*parts, strict=True)
+        None if p[0] is None else np.take(np.concatenate(p, axis), np.arange(size), axis)
+        for p in zip(*parts, strict=True)
     )
 
 

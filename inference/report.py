@@ -10,8 +10,9 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
-from . import folder
+from . import folder, sparsity_plots
 from .plots import Picture, pictures
+from .trim import judged
 
 
 class Column(NamedTuple):
@@ -56,6 +57,13 @@ SHORT = (
     *("khat", "divergences", "seconds_adapt", "seconds_sample", "ess_per_second", "elpd_loo"),
 )
 
+LAYERS = ("layer", "kept", "share", "compression", "units in", "units out")
+SPARSITY_CAPTION = (
+    "At the mean weights, those that a rule trims set to zero. Compression is all weights over those kept, biases not "
+    "counted; the file holds kept weights by index and value. Units: those that a kept weight still connects, and the "
+    "dense net of only those. The files of the net itself: noisezoo trim."
+)
+
 
 def write(path: Path, run: dict[str, Any], table: Any, trees: dict[str, Any]) -> None:
     """Write ``table.csv``, the figures and ``report.html`` into the run folder `path`.
@@ -64,11 +72,14 @@ def write(path: Path, run: dict[str, Any], table: Any, trees: dict[str, Any]) ->
     """
     folder.through(path / "table.csv", table.to_csv)
     shown = []
-    for picture in pictures(trees):
+    for picture in (*pictures(trees), *sparsity_plots.pictures(trees)):
         image = png(picture)
         folder.write(path / f"{folder.file_name(picture.name)}.png", image)
         shown.append((picture, image))
-    folder.write(path / "report.html", page(run, table, shown))
+    sparse = {
+        label: judged(tree, run["options"]["network"]) for label, tree in trees.items() if "guide" in tree.children
+    }
+    folder.write(path / "report.html", page(run, table, shown, sparse))
 
 
 def png(picture: Picture) -> bytes:
@@ -78,20 +89,48 @@ def png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def page(run: dict[str, Any], table: Any, shown: Iterable[tuple[Picture, bytes]]) -> str:
-    """The report as one HTML page that needs no other file."""
+def page(
+    run: dict[str, Any],
+    table: Any,
+    shown: Iterable[tuple[Picture, bytes]],
+    sparse: dict[str, list[dict[str, Any]]] | None = None,
+) -> str:
+    """The report as one HTML page that needs no other file; `sparse` has the reports of sparsity by label."""
     return PAGE.substitute(
         title=html.escape(run["title"]),
         started=html.escape(run["started"]),
         verdicts="".join(_verdict(*row) for row in verdicts(run, table)),
         table=_table(*numbers(table)),
         meanings=_meanings(table),
+        sparsity="".join(_sparsity(label, found) for label, found in (sparse or {}).items() if found),
         pictures="".join(_picture(picture, image) for picture, image in shown),
         command=html.escape(command(run)),
         settings=_table(("strategy", "settings"), [(k, _pairs(v["settings"])) for k, v in run["fits"].items()]),
         versions=html.escape(_pairs(run["versions"], " ")),
         checksum=html.escape(run["data_sha256"]),
     )
+
+
+def layer_rows(found: dict[str, Any]) -> list[list[str]]:
+    """The layers of a report of sparsity as text, under the head `LAYERS`."""
+    return [
+        [name, f"{r['kept']:,} of {r['total']:,}", f"{r['share']:.2%}", _times(r["compression"]), *_units(r)]
+        for name, r in found["layers"].items()
+    ]
+
+
+def sparsity_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What else a report of sparsity says, as names and text."""
+    error, size, small = found["error"], found["bytes"], found["structured"]
+    before, after = (f"{error[when]:.3g}" for when in ("before", "after"))
+    return [
+        ("weights", f"{found['kept']:,} of {found['weights']:,}"),
+        ("compression", _times(found["compression"])),
+        ("test error", f"{before} -> {after} {error['unit']}"),
+        ("file", f"{size['before'] / 1e3:,.1f} -> {size['after'] / 1e3:,.1f} kB"),
+        ("units", small["text"] if small else f"none taken out: {found['why']}"),
+        ("as a dense net", f"{small['weights']:,} weights, {_times(small['compression'])}" if small else ""),
+    ]
 
 
 def command(run: dict[str, Any]) -> str:
@@ -139,6 +178,26 @@ def _verdict(label: str, verdict: str, tone: str) -> str:
 def _meanings(table: Any) -> str:
     shown = [COLUMNS[n] for n in COLUMNS if table[n].notna().any()]
     return "<dl>" + "".join(f"<dt>{html.escape(c.head)}</dt><dd>{html.escape(c.meaning)}</dd>" for c in shown) + "</dl>"
+
+
+def _sparsity(label: str, found: list[dict[str, Any]]) -> str:
+    facts = [dict(sparsity_facts(one)) for one in found]
+    rows = [[one["text"], *fact.values()] for one, fact in zip(found, facts, strict=True)]
+    layers = "".join(f"<h3>{html.escape(one['text'])}</h3>{_table(LAYERS, layer_rows(one))}" for one in found)
+    return (
+        f"<h2>Sparsity of {html.escape(label)}</h2>{_table(('', *facts[0]), rows)}"
+        f'<p class="faint">{SPARSITY_CAPTION}</p><details><summary>By layer</summary>{layers}</details>'
+    )
+
+
+def _times(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}x"
+
+
+def _units(row: dict[str, Any]) -> list[str]:
+    return [
+        "" if row[n] is None else f"{row[n]} of {row[of]}" for n, of in (("units_in", "of_in"), ("units_out", "of_out"))
+    ]
 
 
 def _picture(picture: Picture, image: bytes) -> str:
@@ -192,6 +251,7 @@ set out to; the distances how far its predictions lie from those of the referenc
 weights, which can be permuted at no cost. An empty cell has no meaning for that strategy.</p>
 $meanings
 </details>
+$sparsity
 $pictures
 <h2>The same again</h2>
 <pre>$command</pre>

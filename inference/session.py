@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +27,7 @@ PACKAGES = (
     *("noisezoo", "numpyro", "jax", "pyro-ppl", "torch", "blackjax", "optax"),
     *("arviz-base", "arviz-stats", "numpy", "scipy", "pandas", "xarray"),
 )
+WATCHED = 2000  # test rows whose error is followed while a sparse guide is fitted
 DONE, PART, FAILED, INTERRUPTED, WAITING = "done", "partly done", "failed", "interrupted", "not run"
 
 
@@ -65,16 +66,17 @@ def prepare(
     Raises ValueError, TypeError, ImportError or OSError, each of one sentence, for words that mean nothing, parts that
     do not go together, a file that is not there and a folder that cannot be written.
     """
-    noise, net = catalogue.noise(prior), catalogue.network(network)
-    catalogue.structure(structure)
+    weights, net = catalogue.prior(prior, structure, form), catalogue.network(network)
     language(ppl)  # is it there?
     configs = strategies.parse(with_)
     table = datasets.load(data, split=split)
-    model = catalogue.model(noise, structure, form, net, table.task, len(table.classes))
+    model = catalogue.model(weights, net, table.task, len(table.classes))
     words = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
-    described = f"{noise} {structure} {network}"
+    described = f"{catalogue.described(prior, structure)} {network}"
+    own = prior.partition(":")[0] in catalogue.PRIORS  # it has no structure and no form
+    how = "" if own else f" ({form})"
     run = {
-        "title": f"{described} ({form}) on {table.name} in {language(ppl).name}",
+        "title": f"{described}{how} on {table.name} in {language(ppl).name}",
         "model": described,
         "prior": prior,
         "options": {**words, "ppl": ppl, "split": split, "seed": seed},
@@ -87,7 +89,8 @@ def prepare(
         },
     }
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    name = f"{noise.name}-{structure}-{folders.file_name(table.name)}-{stamp}"
+    first = prior.partition(":")[0] if own else f"{catalogue.noise(prior).name}-{structure}"
+    name = f"{first}-{folders.file_name(table.name)}-{stamp}"
     folder = folders.create(out or folders.unused(Path("runs") / name))
     folders.write_run(folder, run)
     if ".py:" in prior:
@@ -110,7 +113,8 @@ def go(session: Session, progress: bool = True, say: Callable[[str], Any] = prin
     for label, config in session.configs.items():
         entry, at = run["fits"][label], time.perf_counter()
         try:
-            result = fit(session.model, config, x, y, seed=seed, progress=progress)
+            watch = _watch(session, config)
+            result = fit(session.model, config, x, y, seed=seed, progress=progress, watch=watch)
             tree = to_datatree(result, session.model, session.data, seed)
             tree.attrs["model"] = run["model"]
             save(tree, session.folder / entry["file"])
@@ -150,6 +154,19 @@ def judge(folder: Path, run: dict[str, Any]) -> Any:
         save(tree, folder / fits[label]["file"])  # now with what was judged of it
     report.write(folder, run, found, trees)
     return found
+
+
+def _watch(session: Session, config: Any) -> Any:
+    """Compression and error of the trimmed net along the way, where the guide has weights that can be trimmed."""
+    if getattr(config, "guide", "") not in ("local", "flipout"):
+        return None
+    options = session.run["options"]
+    if options["form"] == "expanded" and session.run["prior"].partition(":")[0] not in catalogue.PRIORS:
+        return None
+    from .sparsity import watch
+
+    few = {name: getattr(session.data, name)[:WATCHED] for name in ("x_test", "y_test")}
+    return watch(session.model, replace(session.data, **few))
 
 
 def versions() -> dict[str, str]:

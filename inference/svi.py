@@ -100,7 +100,7 @@ class SVI:
             if value is not None and not value > 0:
                 raise ValueError(f"svi: {name} must be positive, got {value}")
         if self.guide not in NORMALS:
-            given = [f.name for f in fields(self)[8:] if getattr(self, f.name) != f.default]
+            given = [f.name for f in fields(self)[7:] if getattr(self, f.name) != f.default]
             if given:
                 raise ValueError(f"svi: {given[0]} is a setting of the guides local and flipout, not of {self.guide}")
 

@@ -15,19 +15,30 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+from . import empirical_bayes, likelihood, sparse_vd, weight
 from .names import unknown
 from .network import NETWORKS, Network, mlp
 from .noise import NOISES, Noise, as_noise
 from .structure import STRUCTURES, Structure
-from .weight import prior
+from .weight import Prior
 
-LINEAR = "linear"
+FIXED = {"linear": mlp, **{name: f for name, f in NETWORKS.items() if not inspect.signature(f).parameters}}
 # how to write a network, and what it is
 EXAMPLES = {
     "linear": "no hidden layer: regression, or logistic regression",
     "mlp:50": "a perceptron with hidden layers of these widths",
     "mlp:50-50,activation=relu": "tanh (the default) or relu",
     "residual_mlp:50-50": "h + act(h W + b) wherever a layer keeps its width",
+    "lenet_300_100": "a perceptron of 300 and 100 ReLU units",
+    "lenet5": "two convolutions and two dense layers, for images such as MNIST's",
+    "alexnet": "five convolutions and two dense layers, for images such as CIFAR-10's",
+    "vgg": "13 convolutions and two dense layers, normalised, for images such as CIFAR-10's",
+}
+# priors of the papers that put a law on every weight by itself, with no structure or form to choose
+PRIORS: dict[str, Callable[..., Prior]] = {"sparse_vd": sparse_vd.prior, "empirical_bayes": empirical_bayes.prior}
+PRIOR_MEANINGS = {
+    "sparse_vd": "sparse variational dropout: p(w) proportional to 1 / abs(w); approximate=1 for the published fit",
+    "empirical_bayes": "every weight has a precision of its own, chosen by the data under a Gamma(a, rate b) hyperprior",
 }
 FORM_MEANINGS = {
     "expanded": "scale and z ~ N(0, sigma0^2); the weight is scale * z",
@@ -46,8 +57,12 @@ def noise(spec: str) -> Noise:
     if ".py:" in spec or spec.endswith(".py"):
         return from_file(spec)
     name, _, text = spec.partition(":")
+    if name in PRIORS:
+        raise ValueError(
+            f"{name} is a prior of weights, not a noise; take it to noisezoo compare, with svi:guide=local"
+        )
     if name not in NOISES:
-        raise unknown("noise", name, NOISES)
+        raise unknown("noise", name, [*NOISES, *PRIORS])
     known = inspect.signature(NOISES[name]).parameters
     return NOISES[name](**{key: _number(name, key, value) for key, value in _settings(f"noise {name}", text, known)})
 
@@ -81,12 +96,12 @@ def network(spec: str) -> Network:
     Raises ValueError for unknown names, with the nearest known ones, and for bad widths.
     """
     name, _, text = spec.partition(":")
-    if name == LINEAR:
+    if name in FIXED:
         if text:
-            raise ValueError(f"a linear network has no settings, got {text!r}; for hidden layers write mlp:50")
-        return mlp()
+            raise ValueError(f"the network {name} has no settings, got {text!r}; for hidden layers write mlp:50")
+        return FIXED[name]()
     if name not in NETWORKS:
-        raise unknown("network", name, [*NETWORKS, LINEAR])
+        raise unknown("network", name, [*NETWORKS, *FIXED])
     widths, _, rest = text.partition(",")
     if not widths:
         raise ValueError(f"network {name} needs the widths of its hidden layers, as in {name}:50 or {name}:50-50")
@@ -104,22 +119,41 @@ def structure(name: str) -> Structure:
     return STRUCTURES[name]
 
 
-def model(noise: Noise, structure: str, form: str, network: Network, task: str, classes: int = 2) -> Callable[..., Any]:
+def prior(spec: str, structure: str = "ard", form: str = "expanded") -> Prior:
+    """The prior of weights that `spec` names: a noise under a structure in a form, or a prior of `PRIORS`.
+
+    Raises ValueError as `noise` and `weight.prior` do, and for a structure or form beside a prior that has none.
+    """
+    name, _, text = spec.partition(":")
+    if name not in PRIORS:
+        return weight.prior(noise(spec), structure, form)
+    if (structure, form) != ("ard", "expanded"):
+        raise ValueError(f"{name} is a law of every weight by itself: leave structure and form out")
+    known = inspect.signature(PRIORS[name]).parameters
+    return PRIORS[name](**{key: _number(name, key, value) for key, value in _settings(f"prior {name}", text, known)})
+
+
+def described(spec: str, structure: str) -> str:
+    """A prior in a few words: ``"half_cauchy(scale=0.5) ard"``, ``"empirical_bayes(a=0.51,b=1e-8)"``."""
+    name, _, text = spec.partition(":")
+    if name in PRIORS:
+        return f"{name}({text})" if text else name
+    return f"{noise(spec)} {structure}"
+
+
+def model(prior: Prior, network: Network, task: str, classes: int = 2) -> Callable[..., Any]:
     """The model ``(x, y=None, batch_size=None) -> f`` of these parts, with the likelihood of the `task`.
 
     `task` is ``"regression"`` (Gaussian, its precision learned), ``"binary"`` (Bernoulli) or ``"categorical"`` with so
     many `classes`.  Raises ValueError where the parts do not go together.
     """
-    from . import likelihood
-
     if task not in TASKS:
         raise unknown("task", task, TASKS)
-    weights = prior(noise, structure, form)
     if task == "regression":
-        return likelihood.gaussian(network, weights)
+        return likelihood.gaussian(network, prior)
     if task == "binary":
-        return likelihood.bernoulli(network, weights)
-    return likelihood.categorical(network, weights, classes)
+        return likelihood.bernoulli(network, prior)
+    return likelihood.categorical(network, prior, classes)
 
 
 def _run(path: Path) -> Any:

@@ -23,7 +23,7 @@ TINY = 1e-12
 
 def log_uniform(xp: Any, loc: Any, scale: Any) -> Any:
     """Exact to 1e-9 in double precision: the divergence of empirical Bayes and a polynomial for what exceeds it."""
-    return empirical_bayes(xp, loc, scale) + _horner(_excess(), _coordinate(loc**2, scale**2))
+    return empirical_bayes(xp, loc, scale) + _horner(_excess(), _coordinate(loc / scale))
 
 
 def log_uniform_gradient(xp: Any, loc: Any, scale: Any) -> tuple[Any, Any]:
@@ -31,14 +31,14 @@ def log_uniform_gradient(xp: Any, loc: Any, scale: Any) -> tuple[Any, Any]:
 
     loc d/dloc = -scale d/dscale = 2 sqrt(u) Dawson(sqrt u), written as that of empirical Bayes times a polynomial.
     """
-    mean, variance = loc**2, scale**2
-    factor = _horner(_slope(), _coordinate(mean, variance)) / (mean + variance)
-    return factor * loc, -factor * mean / scale
+    ratio = loc / scale
+    by_loc = _horner(_slope(), _coordinate(ratio)) * loc / (loc**2 + scale**2)
+    return by_loc, -by_loc * ratio
 
 
-def _coordinate(mean: Any, variance: Any) -> Any:
-    """z in [-1, 1] for the squares of loc and scale: u = CENTRE (1 + z) / (1 - z)."""
-    return 2 * mean / (mean + 2 * CENTRE * variance) - 1
+def _coordinate(ratio: Any) -> Any:
+    """z in [-1, 1] for loc / scale, u = CENTRE (1 + z) / (1 - z); a quotient has no overflow in its derivative."""
+    return 1 - 4 * CENTRE / (ratio**2 + 2 * CENTRE)
 
 
 def _horner(coefficients: tuple[float, ...], z: Any) -> Any:

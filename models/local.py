@@ -43,19 +43,25 @@ class Unsampled(NamedTuple):
 
     def act(self, h: Any) -> Any:
         """h @ w for activations h (rows, ..., unit_in): a draw for every row (and position)."""
-        return _flipout(h, self) if self.flipout else _local(h, self)
+        return self._act(h, lambda h, w: h @ w, lambda rows, units: (rows, *(1 for _ in h.shape[1:-1]), units))
+
+    def act_on_columns(self, h: Any) -> Any:
+        """The same for activations with the units first and the rows last: (unit_in, ..., rows) to (unit_out, ..., rows)."""
+        return self._act(h, times_columns, lambda rows, units: (units, *(1 for _ in h.shape[1:-1]), rows), -1)
+
+    def _act(self, h: Any, times: Callable, signs_shape: Callable, rows_axis: int = 0) -> Any:
+        xp, mean = ppl(h).xp, times(h, self.loc)
+        if not self.flipout:
+            return mean + xp.sqrt(times(h**2, self.scale**2) + TINY) * self.normal(tuple(mean.shape))
+        (unit_in, unit_out), rows = self.shape, h.shape[rows_axis]
+        sizes = (unit_in * unit_out, rows * unit_in, rows * unit_out)
+        noise = self.normal((sum(sizes),))
+        perturbation = noise[: sizes[0]].reshape(self.shape)
+        before = xp.sign(noise[sizes[0] : sizes[0] + sizes[1]]).reshape(signs_shape(rows, unit_in))
+        after = xp.sign(noise[sizes[0] + sizes[1] :]).reshape(signs_shape(rows, unit_out))
+        return mean + times(h * before, self.scale * perturbation) * after
 
 
-def _local(h: Any, w: Unsampled) -> Any:
-    mean, variance = h @ w.loc, h**2 @ w.scale**2
-    return mean + ppl(h).xp.sqrt(variance + TINY) * w.normal(tuple(mean.shape))
-
-
-def _flipout(h: Any, w: Unsampled) -> Any:
-    xp, (*_, unit_in, unit_out) = ppl(h).xp, w.shape
-    each = (h.shape[0], *(1 for _ in h.shape[1:-1]))
-    noise = w.normal((unit_in * unit_out + each[0] * (unit_in + unit_out),))
-    perturbation = noise[: unit_in * unit_out].reshape((unit_in, unit_out))
-    signs = xp.sign(noise[unit_in * unit_out :]).reshape((*each, unit_in + unit_out))
-    before, after = signs[..., :unit_in], signs[..., unit_in:]
-    return h @ w.loc + ((h * before) @ (w.scale * perturbation)) * after
+def times_columns(h: Any, w: Any) -> Any:
+    """w.T @ h for h (unit_in, ..., rows)."""
+    return (w.T @ h.reshape((h.shape[0], -1))).reshape((w.shape[1], *h.shape[1:]))

@@ -1,4 +1,4 @@
-"""Stochastic variational inference in Pyro with a guide by name: Pyro's autoguides, and the zoo's ``dropout``.
+"""Stochastic variational inference in Pyro with a guide by name: Pyro's autoguides, and the zoo's own.
 
 The guides, the ELBO and the learning-rate schedule are those of the NumPyro `svi`, which says what each guide is.
 """
@@ -15,8 +15,9 @@ from pyro.infer import Trace_ELBO, autoguide
 from pyro.optim import LambdaLR  # type: ignore[attr-defined]
 
 from ..algorithm import Algorithm
-from ..svi import POINTS, SVI, is_noise
+from ..svi import NORMALS, POINTS, SVI, is_noise
 from ..target import Sites
+from . import local
 from .target import draw_rows, log_joint, on_device, on_rows, refuse_discrete, started
 
 AUTOGUIDES = {
@@ -43,6 +44,8 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
     Raises ValueError if the guide does not apply to the program.
     """
     _refuse(config.guide, found)
+    if config.guide in NORMALS:
+        return local.algorithm(config, model, found, rate(config))
     program = on_rows(model)
 
     @on_device
@@ -72,8 +75,8 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
     def draw(key: int, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         with pyro.get_param_store().scope(state.params):
             trace: Any = poutine.trace(state.guide).get_trace(x, y, draw_rows(x.shape[0], config.batch_size))
-        latent = {name: trace.nodes[name]["value"].detach() for name in found.latent}
-        log_p, sites = log_joint(model, latent, x, y)
+            latent = {name: trace.nodes[name]["value"].detach() for name in found.latent}
+            log_p, sites = log_joint(model, latent, x, y)
         if config.guide in POINTS:
             return sites, {}
         return sites, {"log_p": log_p, "log_q": trace.log_prob_sum()}  # both in the constrained space
@@ -103,14 +106,14 @@ def _refuse(guide: str, found: Sites) -> None:
 
 
 def _adam(config: SVI) -> Any:
-    """Adam, its learning rate constant for the first half of the steps, then linear to zero."""
+    return LambdaLR({"optimizer": torch.optim.Adam, "optim_args": {"lr": config.lr}, "lr_lambda": rate(config)})
+
+
+def rate(config: SVI) -> Callable[[int], float]:
+    """What the learning rate is multiplied by at a step: 1 for the first half of the steps, then linear to zero."""
     half = config.steps // 2
     rest = max(config.steps - half, 1)
-
-    def rate(t: int) -> float:
-        return min(1.0, max(0.0, 1.0 - (t - half) / rest))
-
-    return LambdaLR({"optimizer": torch.optim.Adam, "optim_args": {"lr": config.lr}, "lr_lambda": rate})
+    return lambda t: min(1.0, max(0.0, 1.0 - (t - half) / rest))
 
 
 def _autoguide(name: str, program: Callable) -> Callable:

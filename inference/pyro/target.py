@@ -11,7 +11,7 @@ from pyro import poutine
 from pyro.infer.autoguide.initialization import InitMessenger
 from torch.distributions import biject_to
 
-from ..target import Sites, kept
+from ..target import LEARNED, Sites, kept
 
 TRIES = 100  # starts tried before the program is given up
 
@@ -23,10 +23,12 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
     """
     if x.dtype != torch.get_default_dtype():
         raise TypeError(f"x is {x.dtype} and Pyro's priors are {torch.get_default_dtype()}; convert x to that type")
-    with torch.random.fork_rng([x.device] if x.is_cuda else []), _beside(x):
-        found = _latent(poutine.trace(started(model)).get_trace(x[:2], y[:2]))
-    improper = next(filter(None, (site["infer"].get("improper") for site in found.values())), "")
-    return Sites(tuple(found), tuple(k for k, site in found.items() if site["fn"].support.is_discrete), improper)
+    with aside(x):
+        trace: Any = poutine.trace(started(model)).get_trace(x[:2], y[:2])
+    found = latent(trace)
+    improper = [site["infer"].get("improper") for site in found.values()] + [LEARNED for _ in trace.param_nodes]
+    discrete = tuple(k for k, site in found.items() if site["fn"].support.is_discrete)
+    return Sites(tuple(found), discrete, next(filter(None, improper), ""))
 
 
 def refuse_discrete(strategy: str, found: Sites) -> None:
@@ -75,9 +77,9 @@ def initial(model: Callable, x: Any, y: Any) -> tuple[dict, dict]:
     for _ in range(TRIES):
         trace: Any = poutine.trace(started(model)).get_trace(x, y)
         if torch.isfinite(trace.log_prob_sum()):
-            latent = _latent(trace)
-            transforms = {name: biject_to(site["fn"].support) for name, site in latent.items()}
-            return {name: transforms[name].inv(site["value"]).detach() for name, site in latent.items()}, transforms
+            found = latent(trace)
+            transforms = {name: biject_to(site["fn"].support) for name, site in found.items()}
+            return {name: transforms[name].inv(site["value"]).detach() for name, site in found.items()}, transforms
     raise ValueError(f"the log joint is not finite at any of {TRIES} random starts; check the data and the noise")
 
 
@@ -95,8 +97,12 @@ def log_density(model: Callable, transforms: dict, z: dict, x: Any, y: Any, rows
 def log_joint(model: Callable, values: dict, x: Any, y: Any, rows: Any = None) -> tuple[Any, dict]:
     """log p(values, y given x) in the constrained space, and what a fit stores: `values` and deterministic weights."""
     trace: Any = poutine.trace(poutine.condition(on_rows(model), data=values)).get_trace(x, y, rows)
-    made = {k: s["value"] for k, s in trace.nodes.items() if s.get("infer", {}).get("_deterministic")}
-    return trace.log_prob_sum(), kept({**values, **made})
+    return trace.log_prob_sum(), kept({**values, **made(trace)})
+
+
+def made(trace: Any) -> dict:
+    """The deterministic sites of a trace."""
+    return {name: site["value"] for name, site in trace.nodes.items() if site.get("infer", {}).get("_deterministic")}
 
 
 def on_device(call: Callable) -> Callable:
@@ -117,7 +123,14 @@ def _beside(x: Any) -> Iterator[None]:
         yield
 
 
-def _latent(trace: Any) -> dict:
+@contextmanager
+def aside(x: Any) -> Iterator[None]:
+    """A look at a program beside `x` that leaves torch's random state and Pyro's parameter store as they were."""
+    with torch.random.fork_rng([x.device] if x.is_cuda else []), pyro.get_param_store().scope(), _beside(x):
+        yield
+
+
+def latent(trace: Any) -> dict:
     """The sites of a trace that are neither observed nor the rows of a plate."""
     found = {name: trace.nodes[name] for name in trace.stochastic_nodes}
     return {name: site for name, site in found.items() if not poutine.util.site_is_subsample(site)}

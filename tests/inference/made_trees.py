@@ -29,8 +29,8 @@ def made_data(task="regression", features=6):
 
 @cache
 def made_model(task="regression"):
-    net, noise = catalogue.network("linear"), catalogue.noise("half_cauchy")
-    return catalogue.model(noise, "ard", "hierarchical", net, task, 3)
+    weights = catalogue.prior("half_cauchy", "ard", "hierarchical")
+    return catalogue.model(weights, catalogue.network("linear"), task, 3)
 
 
 @cache

@@ -114,6 +114,31 @@ def test_numbers_leave_out_what_is_empty(trees):
     assert report.numbers(table, ["rmse"])[0] == ["", "RMSE"]
 
 
+def test_sparsity_is_told_only_of_what_has_it(table):
+    found = {
+        "text": "log alpha <3>",
+        "kept": 2,
+        "weights": 6,
+        "compression": None,
+        "error": {"before": 1.0, "after": 2.0, "unit": "%"},
+        "bytes": {"before": 2500, "after": 1200},
+        "structured": None,
+        "why": "residual",
+        "layers": {
+            "layer0": {"kept": 2, "total": 6, "share": 1 / 3, "compression": 3.0}
+            | {"units_in": 1, "of_in": 2, "units_out": 3, "of_out": 3},
+            "total": {"kept": 2, "total": 6, "share": 1 / 3, "compression": 3.0}
+            | dict.fromkeys(("units_in", "of_in", "units_out", "of_out")),
+        },
+    }
+    text = report.page(made_run(), table, [], {"svi": [found], "nuts": []})
+    assert "Sparsity of svi" in text and "Sparsity of nuts" not in text and "log alpha &lt;3&gt;" in text
+    cells = read(text).cells
+    for cell in ("2 of 6", "33.33%", "3x", "1 of 2", "3 of 3", "1 -> 2 %", "2.5 -> 1.2 kB", "none taken out: residual"):
+        assert cell in cells
+    assert "Sparsity of" not in report.page(made_run(), table, [])
+
+
 def test_every_column_of_the_table_is_explained():
     from noisezoo.inference.diagnose import COLUMNS
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from noisezoo.models import catalogue, likelihood, network, noise
+from noisezoo.models import catalogue, empirical_bayes, likelihood, network, noise, sparse_vd
 from noisezoo.models.ppl import ppl, simulate
 from noisezoo.models.weight import FORMS, prior
 
@@ -121,7 +121,7 @@ def test_a_bad_network_gets_one_sentence(spec, said):
 )
 def test_the_task_chooses_the_likelihood(task, classes, make):
     net, hc = network.mlp(2), noise.half_cauchy()
-    found = catalogue.model(hc, "add", "hierarchical", net, task, classes)
+    found = catalogue.model(catalogue.prior("half_cauchy", "add", "hierarchical"), net, task, classes)
     x = jnp.ones((4, 3))
     ours, theirs = simulate(found, 0, x), simulate(make(net, prior(hc, "add", "hierarchical")), 0, x)
     assert ours.keys() == theirs.keys()
@@ -132,7 +132,34 @@ def test_the_task_chooses_the_likelihood(task, classes, make):
 @pytest.mark.parametrize("structure, form, said", [("adr", FORMS[0], "'ard'"), ("ard", "expandd", "'expanded'")])
 def test_bad_parts_are_named(structure, form, said):
     with pytest.raises(ValueError, match=said):
-        catalogue.model(noise.half_cauchy(), structure, form, network.mlp(2), "regression")
+        catalogue.prior("half_cauchy", structure, form)
+
+
+def test_a_papers_prior_by_its_name():
+    assert catalogue.prior("sparse_vd") is sparse_vd.prior()
+    assert catalogue.prior("empirical_bayes:a=0.51,b=1e-8") is empirical_bayes.prior(a=0.51, b=1e-8)
+    assert catalogue.described("empirical_bayes:a=0.51,b=1e-8", "ard") == "empirical_bayes(a=0.51,b=1e-8)"
+    assert catalogue.described("half_cauchy", "add") == "half_cauchy(scale=1) add"
+
+
+@pytest.mark.parametrize(
+    "spec, structure, said",
+    [
+        ("sparse_vd", "iid", "leave structure and form out"),
+        ("sparse_vd:a=1", "ard", "unknown setting of prior sparse_vd 'a'"),
+        ("empirical_bayes:a=0.5", "ard", "a must be greater than 1/2"),
+        ("empirical_bayes:b=-1", "ard", "b must be zero or positive"),
+        ("sparse_vdd", "ard", "did you mean 'sparse_vd'"),
+    ],
+)
+def test_bad_words_for_a_papers_prior(spec, structure, said):
+    with pytest.raises(ValueError, match=said):
+        catalogue.prior(spec, structure)
+
+
+def test_a_papers_prior_is_no_noise():
+    with pytest.raises(ValueError, match="sparse_vd is a prior of weights, not a noise"):
+        catalogue.noise("sparse_vd")
 
 
 def test_every_network_example_works_and_every_form_is_explained():

@@ -1,0 +1,22 @@
+"""Numbers that papers print, as tables: to stand beside what comes out here, never to be tuned to."""
+
+from importlib import resources
+
+import pandas as pd
+
+from ...models.names import unknown
+
+
+def published(name: str) -> pd.DataFrame:
+    """The published table `name`: ``"sparsity"`` (error in %, compression = weights / weights kept), ``"random_labels"``
+    (accuracies and shares of zero weights in %).  ``source`` and ``table`` say where it stands in print.
+
+    Raises ValueError for an unknown name.
+    """
+    tables = {
+        file.name.removesuffix(".csv"): file for file in resources.files(__name__).iterdir() if file.name[-4:] == ".csv"
+    }
+    if name not in tables:
+        raise unknown("published table", name, tables)
+    with resources.as_file(tables[name]) as path:
+        return pd.read_csv(path)

@@ -1,0 +1,439 @@
+"""Guides of independent normals, unsampled weights and all, in NumPyro: exact ELBOs, exact optima, settings."""
+
+import logging
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import optax
+import pytest
+from linear_model import PRECISION, SIGMA0, data, model, ones, posterior
+from noisezoo.inference import local, normals, target
+from noisezoo.inference.nuts import NUTS
+from noisezoo.inference.run import fit
+from noisezoo.inference.sgld import SGLD
+from noisezoo.inference.svi import SVI
+from noisezoo.models import empirical_bayes, sparse_vd
+from noisezoo.models.likelihood import gaussian
+from noisezoo.models.network import mlp
+from noisezoo.models.noise import half_cauchy
+from noisezoo.models.ppl import language
+from noisezoo.models.weight import prior
+from numpyro import handlers
+from numpyro.infer import SVI as NumPyroSVI
+from numpyro.infer import TraceMeanField_ELBO, autoguide
+from scipy import stats
+
+X, Y = (jnp.asarray(a) for a in data())
+KINDS = {"local": local.LocalNormal, "flipout": local.FlipoutNormal, "sampled": None}
+DRAWS = 20_000
+SIGMAS = 5  # standard errors: a false alarm in a million
+NET = gaussian(mlp(6), prior(ones, sigma0=0.5), precision=PRECISION)
+
+
+def guide_of(program, kind, config=SVI(guide="local")):
+    """The guide of `svi`, with weights that wait or are sampled, as a NumPyro program."""
+    found = target.sites(program, X, Y)
+
+    def start(name, shape, mean, sd):
+        return lambda key: mean + sd * jax.random.normal(key, shape)
+
+    def guide(x, y, rows=None, batch_size=None):
+        normals.sample(language("numpyro"), local.layout(program, found, x, y), config, start, KINDS[kind])
+
+    return guide
+
+
+def values_of(program, seed=0, log_scale=None):
+    """Values for the guide's parameters: means of a half, scales around 0.2."""
+    traced = handlers.trace(handlers.seed(guide_of(program, "sampled"), seed)).get_trace(X, Y)
+    shapes = {name: site["value"].shape for name, site in traced.items() if site["type"] == "param"}
+    rng = np.random.default_rng(seed)
+
+    def value(name, shape):
+        if name.endswith(".loc"):
+            return 0.5 * rng.normal(size=shape)
+        return rng.normal(-1.6, 0.3, size=shape) if log_scale is None else np.full(shape, log_scale)
+
+    return {name: jnp.asarray(value(name, shape), jnp.float32) for name, shape in shapes.items()}
+
+
+def parts(program, kind, params, number=DRAWS, seed=0):
+    """So many draws of the two parts of the ELBO, float64."""
+    one = partial(local.parts, params=params, model=program, guide=guide_of(program, kind), args=(X, Y), kwargs={})
+    found = jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(seed), number))
+    return local.Parts(*(np.asarray(v, np.float64) for v in found))
+
+
+def error(draws):
+    return draws.std() / np.sqrt(len(draws))
+
+
+def kl_normal(loc, scale, sd):
+    """KL(N(loc, scale^2) || N(0, sd^2)), summed."""
+    return np.sum(np.log(sd / scale) + (scale**2 + loc**2) / (2 * sd**2) - 0.5)
+
+
+def exact_elbo(params):
+    """Expected log likelihood and divergence of the linear model, whose pre-activations are normal: closed form."""
+    p = {k: np.asarray(v, np.float64) for k, v in params.items()}
+    w, b = p["layer0.base.loc"][:, 0], p["layer0.bias.loc"]
+    ws, bs = np.exp(p["layer0.base.log_scale"])[:, 0], np.exp(p["layer0.bias.log_scale"])
+    x, y = np.asarray(X, np.float64), np.asarray(Y, np.float64)
+    square = (y - x @ w - b) ** 2 + x**2 @ ws**2 + bs**2
+    log_lik = -0.5 * len(y) * np.log(2 * np.pi / PRECISION) - 0.5 * PRECISION * square.sum()
+    return log_lik, kl_normal(w, ws, SIGMA0) + kl_normal(b, bs, 1.0)
+
+
+# The ELBO.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_elbo_of_a_linear_model_is_the_closed_form(kind):
+    params = values_of(model())
+    log_lik, kl = exact_elbo(params)
+    found = parts(model(), kind, params)
+    np.testing.assert_allclose(found.kl, kl, rtol=1e-5)
+    assert abs(found.log_lik.mean() - log_lik) < SIGMAS * error(found.log_lik)
+    assert abs(0.95 * found.log_lik.mean() - log_lik) > SIGMAS * error(found.log_lik)  # and it would be seen
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_elbo_of_a_network_is_numpyros(kind):
+    """Its TraceMeanField_ELBO with sampled weights: the divergence exactly, the expected log likelihood in the mean."""
+    params = values_of(NET)
+    sampled = guide_of(NET, "sampled")
+
+    def loss(program, key):
+        return TraceMeanField_ELBO().loss(key, params, program, sampled, X, Y)
+
+    keys = jax.random.split(jax.random.PRNGKey(7), DRAWS)
+    stock = np.asarray(jax.jit(jax.vmap(partial(loss, NET)))(keys), np.float64)
+    unseen = handlers.block(NET, hide_fn=lambda site: site.get("is_observed", False))
+    ours = parts(NET, kind, params)
+    np.testing.assert_allclose(ours.kl, loss(unseen, keys[0]), rtol=1e-5)
+    total = ours.kl - ours.log_lik
+    assert abs(total.mean() - stock.mean()) < SIGMAS * np.hypot(error(total), error(stock))
+
+
+def test_local_noise_is_less_variable():
+    """What the trick is for: at the same parameters the ELBO of independent rows varies less."""
+    spread = {kind: parts(NET, kind, values_of(NET), number=2000).log_lik.std() for kind in KINDS}
+    assert spread["local"] < 0.8 * spread["sampled"]
+
+
+@pytest.mark.parametrize("kind", ["local", "flipout"])
+def test_a_scale_times_an_unsampled_weight(kind):
+    """The expanded form of a horseshoe: a log-normal guide for the scales, sampled, times a weight that waits."""
+    program = gaussian(mlp(), prior(half_cauchy(), "ard"), PRECISION)
+    params = values_of(program)
+    ours, sampled = parts(program, kind, params), parts(program, "sampled", params, seed=1)
+    for a, b in zip(ours, sampled, strict=True):
+        assert abs(a.mean() - b.mean()) < SIGMAS * np.hypot(error(a), error(b))
+
+
+def test_minibatches_are_unbiased():
+    """Without noise the mean over all minibatches of one row is the log likelihood of all rows, exactly."""
+    params = values_of(NET, log_scale=-30.0)
+    guide, program = guide_of(NET, "local"), target.on_rows(NET)
+
+    def one(rows):
+        return local.parts(jax.random.PRNGKey(0), params, program, guide, (X, Y, rows), {})
+
+    whole, single = one(None), jax.vmap(one)(jnp.arange(len(Y))[:, None])
+    np.testing.assert_allclose(single.log_lik.mean(), whole.log_lik, rtol=1e-5)
+    np.testing.assert_allclose(single.kl, whole.kl, rtol=1e-6)
+    assert single.log_lik.std() > 1
+
+
+def test_particles_are_averaged():
+    params, key = values_of(NET), jax.random.PRNGKey(3)
+    one = partial(local.parts, params=params, model=NET, guide=guide_of(NET, "local"), args=(X, Y), kwargs={})
+    each = [one(k).log_lik for k in jax.random.split(key, 4)]
+    np.testing.assert_allclose(local.particles(one, key, 4).log_lik, np.mean(each), rtol=1e-5)
+    np.testing.assert_array_equal(local.particles(one, key, 1).log_lik, one(key).log_lik)
+    loss = local.LocalMeanField_ELBO(num_particles=4, kl_weight=0.5).loss(
+        key, params, NET, guide_of(NET, "local"), X, Y
+    )
+    np.testing.assert_allclose(loss, 0.5 * one(key).kl - np.mean(each), rtol=1e-5)
+
+
+def test_every_site_has_noise_of_its_own():
+    """Two kernels of one shape under one key."""
+    program = gaussian(mlp(3, 3), prior(ones), PRECISION)
+    traced = handlers.trace(
+        local.Seeds(handlers.substitute(guide_of(program, "local"), data=values_of(program)), jax.random.PRNGKey(0))
+    )
+    sites = traced.get_trace(X, Y)
+    noise = [sites[f"layer{i}.base"]["value"].normal((1000,)) for i in range(3)]
+    assert np.abs(np.corrcoef(noise) - np.eye(3)).max() < 0.2
+
+
+def test_the_cheap_normals_are_normal():
+    found = np.asarray(local.normal(jax.random.PRNGKey(0), (400, 500)), np.float64).ravel()
+    assert stats.kstest(found, stats.norm.cdf).pvalue > 1e-3
+    assert abs(found.mean()) < SIGMAS * len(found) ** -0.5
+    assert abs(found.var() - 1) < SIGMAS * (2 / len(found)) ** 0.5
+    assert np.isfinite(found).all() and np.abs(found).max() < 4.4
+
+
+# With NumPyro's own SVI.
+
+
+def mean_losses(elbos, program, guide, params, **kwargs):
+    """Mean and its standard error for each ELBO."""
+    keys, means = jax.random.split(jax.random.PRNGKey(1), DRAWS), []
+    for elbo in elbos:
+        draws = jax.jit(jax.vmap(lambda key, elbo=elbo: elbo.loss(key, params, program, guide, X, Y, **kwargs)))(keys)
+        means.append((float(draws.mean()), float(draws.std()) / DRAWS**0.5))
+    return means
+
+
+@pytest.mark.parametrize("auto", [autoguide.AutoNormal, autoguide.AutoMultivariateNormal])
+def test_guides_of_numpyro(auto):
+    """A guide without unsampled weights, an auxiliary site included, has NumPyro's ELBO."""
+    guide = auto(model())
+    params = NumPyroSVI(model(), guide, optax.adam(0.1), TraceMeanField_ELBO())
+    params = params.get_params(params.init(jax.random.PRNGKey(0), X, Y))
+    (ours, e1), (theirs, e2) = mean_losses((local.LocalMeanField_ELBO(), TraceMeanField_ELBO()), model(), guide, params)
+    assert abs(ours - theirs) < SIGMAS * np.hypot(e1, e2)
+
+
+def test_a_guide_with_a_minibatch_of_its_own():
+    """The guide draws the rows, and the program uses the same."""
+
+    def program(x, y):
+        with numpyro.plate("data", 60, subsample_size=5):
+            z = numpyro.sample("z", numpyro.distributions.Normal(0, 1))
+            numpyro.sample("y", numpyro.distributions.Normal(z, 1), obs=numpyro.subsample(y, event_dim=0))
+
+    def guide(x, y):
+        slope = numpyro.param("slope", 0.3)
+        with numpyro.plate("data", 60, subsample_size=5):
+            numpyro.sample("z", numpyro.distributions.Normal(slope * numpyro.subsample(y, event_dim=0), 1.0))
+
+    elbos = local.LocalMeanField_ELBO(), TraceMeanField_ELBO()
+    (ours, e1), (theirs, e2) = mean_losses(elbos, program, guide, {"slope": jnp.asarray(0.3)})
+    assert abs(ours - theirs) < SIGMAS * np.hypot(e1, e2)
+
+
+def optimum(program, steps=4000, config=SVI(guide="local")):
+    """The guide's parameters by `numpyro.infer.SVI`, and what its ELBO says at the end."""
+    rate = optax.linear_schedule(0.02, 0.0, steps // 2, steps // 2)
+    svi = NumPyroSVI(program, guide_of(program, "local", config), optax.adam(rate), local.LocalMeanField_ELBO(8))
+    return svi.run(jax.random.PRNGKey(0), steps, X, Y, progress_bar=False).params
+
+
+def test_numpyros_svi_finds_the_posterior():
+    params = optimum(model())
+    check_posterior(
+        *({k: np.asarray(params[f"layer0.{k}.{what}"]) for k in ("base", "bias")} for what in ("loc", "log_scale"))
+    )
+
+
+def check_posterior(loc, log_scale, temperature=1.0):
+    """The best independent normals: means of the posterior, variances 1 / (its precision matrix)_ii."""
+    design = np.c_[np.asarray(X), np.ones(len(Y))].astype(float)
+    shrink = np.diag(np.r_[np.full(3, SIGMA0**-2), 1.0])
+    precision = PRECISION / temperature * design.T @ design + shrink
+    mean = np.linalg.solve(precision, PRECISION / temperature * design.T @ np.asarray(Y))
+    sd = np.diag(precision) ** -0.5
+    found = [np.concatenate([part[k].ravel() for k in ("base", "bias")]) for part in (loc, log_scale)]
+    assert np.abs((found[0] - mean) / sd).max() < 0.1
+    np.testing.assert_allclose(np.exp(found[1]), sd, rtol=0.05)
+
+
+# The strategy.
+
+
+def run(program, config, **settings):
+    return fit(program, config, X, Y, progress=False, **settings)
+
+
+def check_fit(found, temperature=1.0):
+    loc, scale = ({k.removeprefix("layer0."): v[0] for k, v in part.items()} for part in (found.loc, found.scale))
+    check_posterior(loc, {k: np.log(v) for k, v in scale.items()}, temperature)
+
+
+@pytest.mark.parametrize("parameters", ["sigma", "alpha"])
+@pytest.mark.parametrize("guide", ["local", "flipout"])
+def test_svi_finds_the_posterior(guide, parameters):
+    found = run(model(), SVI(guide=guide, parameters=parameters, steps=6000, lr=0.02, particles=8, draws=4000))
+    check_fit(found)
+    assert found.loc["layer0.base"].shape == found.scale["layer0.base"].shape == (1, 3, 1)
+    draws = found.draws["layer0.base"][0]
+    np.testing.assert_allclose(draws.mean(0), found.loc["layer0.base"][0], atol=0.01)
+    np.testing.assert_allclose(draws.std(0), found.scale["layer0.base"][0], rtol=0.06)
+    np.testing.assert_array_equal(found.draws["layer0.weight"], found.draws["layer0.base"])
+    assert not found.independent_chains
+
+
+def test_svi_in_minibatches():
+    check_fit(run(model(), SVI(guide="local", steps=20_000, lr=0.01, batch_size=20, particles=4, draws=1)))
+
+
+def test_a_weighted_divergence_is_a_temperature():
+    """kl_weight = 5 on a linear model: the posterior with a fifth of the data's precision."""
+    found = run(model(), SVI(guide="local", kl_weight=5.0, steps=6000, lr=0.02, particles=8, draws=1))
+    check_fit(found, temperature=5.0)
+    with pytest.raises(AssertionError):
+        check_fit(found)
+
+
+def test_the_divergence_rises_after_pretraining():
+    """Nothing for 20 steps, then a fortieth more with each step; the history has a record of every step."""
+    history = run(model(), SVI(guide="local", steps=100, kl_weight=0.5, pretrain=20, kl_warmup=40, draws=1)).history
+    ramp = np.clip((np.arange(100) - 19) / 40, 0, 1)
+    np.testing.assert_allclose(history["loss"][0], 0.5 * ramp * history["kl"][0] - history["log_lik"][0], rtol=1e-4)
+    assert ramp[19] == 0 and ramp[20] == 1 / 40 and ramp[59] == 1
+
+
+def test_chains_are_restarts():
+    found = run(model(), SVI(guide="local", steps=50, draws=3, chains=2))
+    loc = found.loc["layer0.base"]
+    assert loc.shape == (2, 3, 1) and found.draws["layer0.weight"].shape == (2, 3, 3, 1)
+    assert not np.array_equal(loc[0], loc[1])
+
+
+def log_alpha(found):
+    return 2 * np.log(found.scale["layer0.weight"] / np.abs(found.loc["layer0.weight"]))
+
+
+def test_a_fixed_alpha_stays():
+    found = run(gaussian(mlp(), sparse_vd.prior(), PRECISION), SVI(guide="local", alpha=0.3, steps=300, draws=1))
+    np.testing.assert_allclose(log_alpha(found), np.log(0.3), rtol=1e-5)
+    assert np.all(found.scale["layer0.bias"] / np.abs(found.loc["layer0.bias"]) != 0.3**0.5)
+
+
+WIDE = jnp.concatenate([X, jax.random.normal(jax.random.PRNGKey(0), (60, 5))], 1)  # five inputs that say nothing
+
+
+@pytest.mark.parametrize("parameters", ["sigma", "alpha"])
+def test_log_alpha_is_clipped(parameters):
+    """At both ends: three inputs want a smaller alpha, and some of five a larger one."""
+    program = gaussian(mlp(), sparse_vd.prior(), PRECISION)
+    settings = {"steps": 3000, "draws": 1, "parameters": parameters}
+    clipped, free = (
+        log_alpha(fit(program, SVI(guide="local", log_alpha_clip=c, **settings), WIDE, Y, progress=False))
+        for c in (2.0, None)
+    )
+    assert np.abs(clipped).max() < 2.0 + 1e-4 and np.abs(free).max() > 3
+    assert clipped.min() == pytest.approx(-2, abs=1e-4) and clipped.max() == pytest.approx(2, abs=1e-4)
+
+
+def test_log_scale_is_clipped():
+    """Under a hyperprior with a near 1/2, where the divergence rewards a large scale without bound."""
+    program = gaussian(mlp(), empirical_bayes.prior(0.505, 1e-8), PRECISION)
+    found = run(program, SVI(guide="local", log_scale_max=-4.0, steps=300, draws=1))
+    assert np.log(found.scale["layer0.weight"]).max() == pytest.approx(-4, abs=1e-4)
+    assert np.log(run(program, SVI(guide="local", steps=300, draws=1)).scale["layer0.weight"]).max() > -3.5
+
+
+# Priors with which there is more to say.
+
+
+def test_learned_precisions_are_the_closed_form():
+    """tau = 1 / (mu^2 + sigma^2) at the optimum, where both programs have the same divergence."""
+    learned, closed = (gaussian(mlp(), make(), PRECISION) for make in (empirical_bayes.learned, empirical_bayes.prior))
+    params = optimum(learned)
+    mu, sigma = params["layer0.weight.loc"], jnp.exp(params["layer0.weight.log_scale"])
+    np.testing.assert_allclose(params["layer0.scale"] ** -2, 1 / (mu**2 + sigma**2), rtol=0.05)
+    both = [parts(program, "local", params, number=4) for program in (learned, closed)]
+    assert 0 <= (both[0].kl - both[1].kl).min() and (both[0].kl - both[1].kl).max() < 0.01
+    np.testing.assert_allclose(both[0].log_lik, both[1].log_lik, rtol=1e-5)
+
+
+def test_a_vanishing_hyperprior_is_plain_ard():
+    found = [
+        run(gaussian(mlp(), empirical_bayes.prior(1.0, b), PRECISION), SVI(guide="local", steps=500, draws=1))
+        for b in (0.0, 1e-9)
+    ]
+    np.testing.assert_allclose(found[0].loc["layer0.weight"], found[1].loc["layer0.weight"], rtol=1e-3)
+    np.testing.assert_allclose(found[0].scale["layer0.weight"], found[1].scale["layer0.weight"], rtol=1e-3)
+
+
+def test_a_prior_without_a_closed_form_is_sampled_and_said(caplog):
+    """Student t: no divergence from a normal is known; the expanded form of the same prior needs none."""
+    program = gaussian(mlp(), empirical_bayes.student_t(1.5, 0.5, "marginal"), PRECISION)
+    with caplog.at_level(logging.WARNING, "noisezoo"):
+        found = run(program, SVI(guide="local", steps=300, draws=5))
+    assert [r.getMessage() for r in caplog.records] == [local.UNREGISTERED.format("layer0.weight")]
+    assert found.draws["layer0.weight"].shape == (1, 5, 3, 1) and np.isfinite(found.history["loss"]).all()
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "noisezoo"):
+        run(gaussian(mlp(), empirical_bayes.student_t(1.5, 0.5), PRECISION), SVI(guide="local", steps=10, draws=1))
+    assert not caplog.records
+
+
+def test_a_horseshoe_in_expanded_form():
+    found = run(gaussian(mlp(), prior(half_cauchy(), "ard"), PRECISION), SVI(guide="local", steps=3000, draws=400))
+    scale, base, weight = (found.draws[f"layer0.{name}"] for name in ("scale", "base", "weight"))
+    np.testing.assert_allclose(weight, scale[..., None] * base, rtol=1e-5)
+    assert scale.min() > 0 and "layer0.scale" not in found.loc and "layer0.base" in found.scale
+    mean, covariance = posterior(np.asarray(X), np.asarray(Y))
+    assert np.abs(weight.mean((0, 1))[:, 0] - mean[:3]).max() < 4 * np.sqrt(np.diag(covariance)).max()
+
+
+@pytest.mark.parametrize("config", [NUTS(warmup=1, draws=1), SGLD(warmup=1, draws=1), SVI(guide="dropout")])
+@pytest.mark.parametrize("make", [sparse_vd.prior, empirical_bayes.prior, empirical_bayes.learned])
+def test_samplers_refuse_priors_that_are_none(config, make):
+    with pytest.raises(ValueError, match="prior is improper and so is its posterior; use .* half_cauchy or gamma_prec"):
+        run(gaussian(mlp(), make(), PRECISION), config)
+
+
+# Settings and checkpoints.
+
+
+@pytest.mark.parametrize(
+    "settings, says",
+    [
+        ({"kl_weight": 0.5}, "kl_weight is a setting of the guides local and flipout, not of mean_field"),
+        ({"alpha": 0.5}, "alpha is a setting of the guides local"),
+        ({"parameters": "alpha", "guide": "full_rank"}, "parameters is a setting .* not of full_rank"),
+        ({"log_alpha_clip": 8.0, "guide": "map"}, "log_alpha_clip is a setting"),
+        ({"log_scale_max": -4.0}, "log_scale_max is a setting"),
+        ({"pretrain": 10}, "pretrain is a setting"),
+        ({"kl_warmup": 10}, "kl_warmup is a setting"),
+        ({"init_scale": 0.5}, "init_scale is a setting"),
+        ({"start": "fit.nc"}, "start is a setting"),
+        ({"guide": "local", "kl_weight": -1.0}, "kl_weight must not be negative"),
+        ({"guide": "local", "kl_warmup": -1}, "kl_warmup must not be negative"),
+        ({"guide": "local", "init_scale": 0.0}, "init_scale must be positive"),
+        ({"guide": "local", "alpha": 0.0}, "alpha must be positive"),
+        ({"guide": "local", "log_alpha_clip": -8.0}, "log_alpha_clip must be positive"),
+        ({"guide": "local", "parameters": "sigmas"}, "did you mean 'sigma'"),
+    ],
+)
+def test_settings_that_mean_nothing(settings, says):
+    with pytest.raises(ValueError, match=says):
+        SVI(**settings)
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("part", [0.3, 0.9])
+def test_resumed_equals_uninterrupted(part, tmp_path):
+    def tell(done, total, message):
+        if done >= part * total:
+            raise Interrupted
+
+    program = gaussian(mlp(4), sparse_vd.prior(), PRECISION)
+    config = SVI(guide="local", steps=300, batch_size=20, kl_warmup=200, draws=40)
+    path = tmp_path / "run.safetensors"
+    whole = run(program, config, seed=3)
+    with pytest.raises(Interrupted):
+        fit(program, config, X, Y, seed=3, progress=tell, checkpoint=path)
+    resumed = run(program, config, seed=3, checkpoint=path)
+    for kind in ("draws", "history", "loc", "scale"):
+        for site, expected in getattr(whole, kind).items():
+            np.testing.assert_array_equal(getattr(resumed, kind)[site], expected, err_msg=site)
+    assert set(whole.loc) == {"layer0.weight", "layer0.bias", "layer1.weight", "layer1.bias"}
+
+
+def test_other_guides_have_no_moments():
+    found = run(model(), SVI(steps=10, draws=1))
+    assert found.loc == {} and found.scale == {}
