@@ -1,7 +1,8 @@
 """What each data set is: plain facts, importable without NumPy.
 
 The UCI sets and their 20 standard splits are those of Hernandez-Lobato & Adams (ICML 2015), in the files of Gal &
-Ghahramani (ICML 2016); diabetes, breast_cancer and digits come inside scikit-learn; MNIST is the four original files.
+Ghahramani (ICML 2016); diabetes, breast_cancer and digits come inside scikit-learn; MNIST is the four original files;
+CIFAR-10 the original binary archive, or the part of it that has a file of its own.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ UCI_URL = (
     "6eb4497628d12b0f300f4b4f6bdc386bebad565c/UCI_Datasets/{folder}/data/"
 )
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+CIFAR_URL = "https://www.cs.toronto.edu/~kriz/"
 CC_BY = "CC BY 4.0 (UCI Machine Learning Repository)"
 
 
@@ -28,7 +30,8 @@ class Entry:
     source: str  # who to cite
     licence: str
     splits: int = 20  # how many train/test splits are numbered: 0 .. splits - 1
-    origin: str = "uci"  # "uci", "scikit-learn" or "mnist": how it is read and split
+    train: int = 0  # training rows of its own split, which come first; 0: it has none
+    origin: str = "uci"  # how it is read: a reader of `sources`
     pixels: int = 0  # the largest value of a pixel; 0: the features are not pixels
     folder: str = ""  # where its files lie below a data folder
     url: str = ""  # the public folder of its files
@@ -51,8 +54,26 @@ def _dimensionless(*names: str) -> dict[str, str]:
     return dict.fromkeys(names, "")
 
 
-def _pixels(side: int) -> dict[str, str]:
-    return _dimensionless(*(f"pixel_{row}_{column}" for row in range(side) for column in range(side)))
+def _pixels(side: int, colours: tuple[str, ...] = ()) -> dict[str, str]:
+    """Row by row; of an image in colour, the channel last."""
+    places = [f"pixel_{row}_{column}" for row in range(side) for column in range(side)]
+    return _dimensionless(*(f"{place}_{colour}" for place in places for colour in colours) if colours else places)
+
+
+def _cifar10(**facts) -> Entry:
+    """Colour images of CIFAR-10 with their own split."""
+    return Entry(
+        task="categorical",
+        features=_pixels(32, ("red", "green", "blue")),
+        target="object",
+        unit="",
+        source="Krizhevsky, Learning multiple layers of features from tiny images, University of Toronto (2009)",
+        licence="none stated; the authors ask to be cited",
+        splits=1,
+        pixels=255,
+        url=CIFAR_URL,
+        **facts,
+    )
 
 
 CATALOGUE: dict[str, Entry] = {
@@ -240,6 +261,7 @@ CATALOGUE: dict[str, Entry] = {
         source="LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86 (1998)",
         licence="none stated; often quoted as CC BY-SA 3.0",
         splits=1,
+        train=60_000,
         origin="mnist",
         pixels=255,
         folder="mnist",
@@ -251,5 +273,23 @@ CATALOGUE: dict[str, Entry] = {
             "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         },
         note="60,000 training and 10,000 test images, the original split",
+    ),
+    "cifar10": _cifar10(
+        title="CIFAR-10: objects in colour images of 32 x 32 pixels",
+        rows=60_000,
+        train=50_000,
+        origin="cifar10",
+        folder="cifar10",
+        files={"cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"},
+        note="50,000 training and 10,000 test images, the original split",
+    ),
+    "cifar10_subset": _cifar10(
+        title="Part of CIFAR-10",
+        rows=11_000,
+        train=10_000,
+        origin="cifar10_subset",
+        folder="cifar10-subset",
+        files={"cifar10_subset.npz": "1a781a7852dabb8c90465529957a427e04b5b224cc6e2bca81c517c89656abdd"},
+        note="the first 10,000 training and 1,000 test images; errors on it do not compare with published ones on all",
     ),
 }

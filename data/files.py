@@ -21,11 +21,16 @@ def find(entry: Entry, file: str) -> Path:
     FileNotFoundError
         There is no such file and it cannot be downloaded; the message says what to put where.
     """
+    return there(entry, file) or _download(entry, file)
+
+
+def there(entry: Entry, file: str) -> Path | None:
+    """The path of a data set's `file` in a data folder, None if there is none; raises ValueError as `find` does."""
     for folder in _folders():
         path = folder / entry.folder / file
         if path.is_file():
             return _checked(path, entry.files[file])
-    return _download(entry, file)
+    return None
 
 
 def _folders() -> Iterator[Path]:

@@ -10,7 +10,7 @@ from ..models.names import unknown
 from . import splits
 from .catalogue import CATALOGUE
 from .frame import Data, arrays, from_frame
-from .sources import MNIST_TRAIN, read
+from .sources import read
 
 TABLE = re.compile(r"(?P<path>.+?\.(?:csv|parquet))(?::(?P<target>.+))?", re.IGNORECASE)
 
@@ -25,9 +25,10 @@ def load(name: str, split: int = 0, seed: int | None = None) -> Data:
         ``"my.parquet:label"`` (see `from_frame`).
     split
         The number of the split.  The UCI sets have the 20 standard ones (Hernandez-Lobato & Adams 2015); scikit-learn's
-        sets and your own tables 20 shuffled 90/10 splits, stratified by class; MNIST its own training and test rows.
+        sets and your own tables 20 shuffled 90/10 splits, stratified by class; MNIST and CIFAR-10 one, their own
+        training and test rows.
     seed
-        Another series of splits than the data set's own; MNIST has none.
+        Another series of splits than the data set's own; MNIST and CIFAR-10 have none.
 
     Files are looked up in ``$NOISEZOO_DATA``, then in the user's cache, then downloaded from their public source; their
     sha256 is checked.
@@ -47,11 +48,11 @@ def load(name: str, split: int = 0, seed: int | None = None) -> Data:
         raise unknown("data set", name, CATALOGUE)
     entry = CATALOGUE[name]
     splits.check(name, split, entry.splits)
-    if entry.origin == "mnist" and seed is not None:
-        raise ValueError("data set 'mnist' has its own training and test rows: leave the seed out.")
+    if entry.train and seed is not None:
+        raise ValueError(f"data set {name!r} has its own training and test rows: leave the seed out.")
     frame = read(name)
-    if entry.origin == "mnist":
-        train, test = np.arange(MNIST_TRAIN), np.arange(MNIST_TRAIN, len(frame))
+    if entry.train:
+        train, test = np.arange(entry.train), np.arange(entry.train, len(frame))
     elif entry.origin == "uci":
         train, test = splits.standard(len(frame), split, seed)
     else:

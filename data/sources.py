@@ -1,6 +1,8 @@
 """The raw tables: one reader per origin, each giving a pandas table in the catalogue's columns and order."""
 
 import gzip
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,17 @@ import pandas as pd
 from sklearn import datasets
 
 from .catalogue import CATALOGUE, Entry
-from .files import find
+from .files import find, there
 
-MNIST_TRAIN = 60_000
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR_BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")  # the training rows first
+CIFAR_SHAPE = (3, 32, 32)  # of an image: channel, row, column
 
 
 def read(name: str) -> pd.DataFrame:
     """All rows of the catalogued data set `name`; the target, in its own units, is the last column."""
     entry = CATALOGUE[name]
-    if entry.origin == "scikit-learn":
-        return _read_embedded(name, entry)
-    return _read_mnist(entry) if entry.origin == "mnist" else _read_uci(entry)
+    return READERS[entry.origin](name, entry)
 
 
 def _read_embedded(name: str, entry: Entry) -> pd.DataFrame:
@@ -36,12 +38,12 @@ def _read_embedded(name: str, entry: Entry) -> pd.DataFrame:
     return _table(bunch.data, target, entry)
 
 
-def _read_uci(entry: Entry) -> pd.DataFrame:
+def _read_uci(name: str, entry: Entry) -> pd.DataFrame:
     values = np.loadtxt(find(entry, "data.txt"))
     return _table(values[:, :-1], values[:, -1], entry)
 
 
-def _read_mnist(entry: Entry) -> pd.DataFrame:
+def _read_mnist(name: str, entry: Entry) -> pd.DataFrame:
     paths = {file: find(entry, file) for file in entry.files}
     images = [_idx(paths[f"{part}-images-idx3-ubyte.gz"], 16).reshape(-1, 784) for part in ("train", "t10k")]
     labels = [_idx(paths[f"{part}-labels-idx1-ubyte.gz"], 8) for part in ("train", "t10k")]
@@ -53,5 +55,48 @@ def _idx(path: Path, header: int) -> np.ndarray:
     return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header)
 
 
+def _read_cifar10(name: str, entry: Entry) -> pd.DataFrame:
+    images, labels = _cifar10(entry)
+    return _table(images, pd.Categorical.from_codes(labels, CIFAR_CLASSES), entry)
+
+
+def _read_cifar10_subset(name: str, entry: Entry) -> pd.DataFrame:
+    """From the file that holds it, else the same rows of the whole data set."""
+    if path := there(entry, "cifar10_subset.npz"):
+        with np.load(path) as parts:
+            images = _channel_last(np.concatenate([parts["x_train"], parts["x_test"]]))
+            labels = np.concatenate([parts["y_train"], parts["y_test"]])
+    else:
+        whole = CATALOGUE["cifar10"]
+        images, labels = _cifar10(whole)
+        rows = np.r_[: entry.train, whole.train : whole.train + entry.rows - entry.train]
+        images, labels = images[rows], labels[rows]
+    return _table(images, pd.Categorical.from_codes(labels, CIFAR_CLASSES), entry)
+
+
+def _cifar10(entry: Entry) -> tuple[np.ndarray, np.ndarray]:
+    """All images and labels of the binary archive: records of a label and an image, one byte per number."""
+    with tarfile.open(find(entry, "cifar-10-binary.tar.gz")) as archive:
+        members = {Path(member.name).name: member for member in archive.getmembers() if member.isfile()}
+        batches: list[Any] = [archive.extractfile(members[batch]) for batch in CIFAR_BATCHES]
+        records = np.concatenate([np.frombuffer(batch.read(), np.uint8) for batch in batches])
+    records = records.reshape(-1, 1 + np.prod(CIFAR_SHAPE))
+    return _channel_last(records[:, 1:].reshape(-1, *CIFAR_SHAPE)), records[:, 0]
+
+
+def _channel_last(images: np.ndarray) -> np.ndarray:
+    """Images (rows, channel, row, column) as rows of (row, column, channel)."""
+    return images.transpose(0, 2, 3, 1).reshape(len(images), -1)
+
+
 def _table(x: np.ndarray, y, entry: Entry) -> pd.DataFrame:
     return pd.DataFrame(x, columns=list(entry.features)).assign(**{entry.target: y})
+
+
+READERS: dict[str, Callable[[str, Entry], pd.DataFrame]] = {
+    "scikit-learn": _read_embedded,
+    "uci": _read_uci,
+    "mnist": _read_mnist,
+    "cifar10": _read_cifar10,
+    "cifar10_subset": _read_cifar10_subset,
+}

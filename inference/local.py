@@ -95,7 +95,7 @@ def _log_prob(site: dict) -> Any:
 
 
 class Seeds(Messenger):
-    """As `handlers.seed`, but all keys come from one split: a chain of splits costs more than the step of a small net."""
+    """As `handlers.seed`, but all keys come from one split: a chain of splits costs as much as a small net's step."""
 
     def __init__(self, fn: Any, key: Any) -> None:
         self.keys = iter(jax.random.split(key, MOST_SITES))

@@ -1,7 +1,7 @@
 """Independent normals over every latent site: the guide of sparse variational dropout, written once for both languages.
 
-A site with constrained support gets the image of a normal.  A weight may be left unsampled (`models.local`), so that its
-layer samples pre-activations; the language says how, by a distribution whose draws are unsampled weights.
+A site with constrained support gets the image of a normal.  A weight may be left unsampled (`models.local`), so that
+its layer samples pre-activations; the language says how, by a distribution whose draws are unsampled weights.
 """
 
 import math

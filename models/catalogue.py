@@ -38,7 +38,7 @@ EXAMPLES = {
 PRIORS: dict[str, Callable[..., Prior]] = {"sparse_vd": sparse_vd.prior, "empirical_bayes": empirical_bayes.prior}
 PRIOR_MEANINGS = {
     "sparse_vd": "sparse variational dropout: p(w) proportional to 1 / abs(w); approximate=1 for the published fit",
-    "empirical_bayes": "every weight has a precision of its own, chosen by the data under a Gamma(a, rate b) hyperprior",
+    "empirical_bayes": "every weight has a precision of its own that the data choose, under Gamma(a, rate b)",
 }
 FORM_MEANINGS = {
     "expanded": "scale and z ~ N(0, sigma0^2); the weight is scale * z",
@@ -64,7 +64,7 @@ def noise(spec: str) -> Noise:
     if name not in NOISES:
         raise unknown("noise", name, [*NOISES, *PRIORS])
     known = inspect.signature(NOISES[name]).parameters
-    return NOISES[name](**{key: _number(name, key, value) for key, value in _settings(f"noise {name}", text, known)})
+    return NOISES[name](**_numbers(f"noise {name}", text, known))
 
 
 def from_file(spec: str) -> Noise:
@@ -130,7 +130,7 @@ def prior(spec: str, structure: str = "ard", form: str = "expanded") -> Prior:
     if (structure, form) != ("ard", "expanded"):
         raise ValueError(f"{name} is a law of every weight by itself: leave structure and form out")
     known = inspect.signature(PRIORS[name]).parameters
-    return PRIORS[name](**{key: _number(name, key, value) for key, value in _settings(f"prior {name}", text, known)})
+    return PRIORS[name](**_numbers(f"prior {name}", text, known))
 
 
 def described(spec: str, structure: str) -> str:
@@ -210,8 +210,14 @@ def _settings(what: str, text: str, known: Any) -> list[tuple[str, str]]:
     return pairs
 
 
-def _number(name: str, key: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"noise {name}: {key} must be a number, got {text!r}") from None
+def _numbers(what: str, text: str, known: Any) -> dict[str, float]:
+    """``"a=1,b=2"`` as numbers for the `known` parameters of a function; 0 or 1 where its default is a truth value."""
+    numbers = {}
+    for key, value in _settings(what, text, known):
+        try:
+            numbers[key] = float(value)
+        except ValueError:
+            raise ValueError(f"{what}: {key} must be a number, got {value!r}") from None
+        if isinstance(known[key].default, bool) and numbers[key] not in (0, 1):
+            raise ValueError(f"{what}: {key} must be 0 or 1, got {value!r}")
+    return numbers

@@ -6,8 +6,8 @@ makes the ELBO largest, or, under a hyperprior tau ~ Gamma(a, rate b), ELBO + lo
 - ARD (eq 1): tau = 1 / (mu^2 + sigma^2), and the weight pays 1/2 log(1 + mu^2 / sigma^2).
 - ARD dropout (eqs 2 and 3): the same with sigma^2 = alpha mu^2; it pays 1/2 log(1 + 1 / alpha), a constant if alpha is
   held fixed, and the objective is then that of Gaussian dropout.
-- Gamma hyperprior, type-II MAP (section 4): tau = (2a - 1) / (mu^2 + sigma^2 + 2b), a > 1/2.  This is the mode over tau;
-  over log tau it would be 2a + 1, so that the bound on a comes from the parameterisation.
+- Gamma hyperprior, type-II MAP (section 4): tau = (2a - 1) / (mu^2 + sigma^2 + 2b), a > 1/2.  This is the mode over
+  tau; over log tau it would be 2a + 1, so that the bound on a comes from the parameterisation.
 - Fully Bayesian (appendix C): tau integrated out; the weight is Student t.  This one is a posterior to sample.
 
 ==================  =====================================  ========================================
@@ -20,7 +20,7 @@ site                law                                    guide
 ``layerN.bias``     N(0, 1)                                N(mu, sigma^2)
 ==================  =====================================  ========================================
 
-A precision that is tuned to the data makes no prior that could be sampled, so NUTS and SGLD refuse `prior` and `learned`.
+A precision that is tuned to the data makes no prior to sample under, so NUTS and SGLD refuse `prior` and `learned`.
 """
 
 from functools import cache

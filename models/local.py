@@ -2,8 +2,8 @@
 
 The local reparameterisation trick (Kingma, Salimans & Welling 2015, section 2.2): if w ~ N(loc, scale^2) independently,
 then h @ w ~ N(h @ loc, h^2 @ scale^2), and drawing that costs one normal per pre-activation, lowers the variance of the
-gradient and gives every row a draw of its own.  Flipout (Wen et al. 2018) draws one perturbation of the weight and gives
-every row its own random signs of it.
+gradient and gives every row a draw of its own.  Flipout (Wen et al. 2018) draws one perturbation of the weight and
+gives every row its own random signs of it.
 
 A network need not know: `network.linear` asks the weight to act.  A guide decides what the weight is.
 """
@@ -46,7 +46,7 @@ class Unsampled(NamedTuple):
         return self._act(h, lambda h, w: h @ w, lambda rows, units: (rows, *(1 for _ in h.shape[1:-1]), units))
 
     def act_on_columns(self, h: Any) -> Any:
-        """The same for activations with the units first and the rows last: (unit_in, ..., rows) to (unit_out, ..., rows)."""
+        """The same for activations with the rows last: (unit_in, ..., rows) to (unit_out, ..., rows)."""
         return self._act(h, times_columns, lambda rows, units: (units, *(1 for _ in h.shape[1:-1]), rows), -1)
 
     def _act(self, h: Any, times: Callable, signs_shape: Callable, rows_axis: int = 0) -> Any:

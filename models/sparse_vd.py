@@ -1,8 +1,8 @@
 """Sparse variational dropout: every weight has the scale-free prior p(w) proportional to 1 / abs(w).
 
 Molchanov, Ashukha & Vetrov (2017), *Variational dropout sparsifies deep neural networks*, as reviewed by Bao & Zhang
-(2019).  The guide is q(w) = N(mu, sigma^2) = N(mu, alpha mu^2), one alpha per weight; where alpha grows without bound the
-weight is noise around zero and can be left out.
+(2019).  The guide is q(w) = N(mu, sigma^2) = N(mu, alpha mu^2), one alpha per weight; where alpha grows without bound
+the weight is noise around zero and can be left out.
 
 ==================  ====================================  ========================================
 site                law                                   guide
@@ -16,9 +16,9 @@ site                law                                   guide
 - Additive parameterisation (eqs 3 and 4): mu and log sigma are learned, not mu and alpha; sigma = sqrt(alpha) abs(mu).
 - Linear model (eq 7): at a fixed alpha the optimal mean is (X'X + diag(X'X) diag(alpha))^-1 X'y.
 
-The prior is the marginal of noise whose scale is log-uniform (`noisezoo.models.noise.log_uniform`).  It is improper, and
-so is its posterior: NUTS and SGLD refuse it.  Its proper relatives are the horseshoe (`half_cauchy`) and the Student t
-(`gamma_precision`).
+The prior is the marginal of noise whose scale is log-uniform (`noisezoo.models.noise.log_uniform`).  It is improper,
+and so is its posterior: NUTS and SGLD refuse it.  Its proper relatives are the horseshoe (`half_cauchy`) and the
+Student t (`gamma_precision`).
 """
 
 from functools import cache, partial

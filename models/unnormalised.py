@@ -16,7 +16,8 @@ def unnormalised(language: str) -> Any:
     """The class ``Unnormalised(name, log_density, divergence, gradient=None)`` of a language: a law on the reals.
 
     `log_density` takes w, `divergence` takes (loc, scale) of a normal, and `gradient`, where it is cheaper than what
-    differentiation finds, gives the derivatives of that by both; all are elementwise, in arrays of the language.  Its ``sample`` raises NotImplementedError, as `ImproperUniform` does.
+    differentiation finds, gives the derivatives of that by both; all are elementwise, in arrays of the language.
+    Its ``sample`` raises NotImplementedError, as `ImproperUniform` does.
     """
     return _numpyro() if language == "numpyro" else _pyro()
 

@@ -291,3 +291,44 @@ def test_pyro_without_torch_says_what_to_install(tmp_path, monkeypatch):
         assert "pip install 'noisezoo[pyro]'" in compare(tmp_path / "run", "--ppl", "pyro", code=2)
     finally:
         language.cache_clear()
+
+
+def test_a_papers_prior_by_name(tmp_path):
+    with_ = "nuts:warmup=10,draws=10,svi:guide=local,steps=100,draws=4"
+    output = compare(tmp_path / "run", prior="sparse_vd", with_=with_, code=1)
+    assert "sparse_vd linear on diabetes in numpyro" in output
+    assert "nuts cannot sample: the log-uniform prior is improper" in output and "gamma_precision" in output
+    assert "svi:local  unchecked: weights that are not drawn have no k-hat" in output
+    assert (tmp_path / "run" / "sparsity-training.png").exists()  # compression and error were watched
+
+
+@pytest.mark.parametrize(
+    "prior, words, said",
+    [
+        ("sparse_vd", ("--structure", "iid"), "leave structure and form out"),
+        ("empirical_bayes:a=0.4", (), "a must be greater than 1/2"),
+        ("sparse_vd", ("--network", "lenet5"), "lenet5 needs square images"),
+    ],
+)
+def test_bad_words_about_a_papers_prior(tmp_path, prior, words, said):
+    code = 1 if "lenet5" in words else 2  # whether an image goes with a network is seen when it runs
+    output = noisezoo(
+        *("compare", prior, "--data", "diabetes", "--with", "svi:guide=local,steps=10,draws=2", "--no-progress"),
+        *("--out", tmp_path / "run", *words),
+        code=code,
+    )
+    assert said in " ".join(output.split())
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ("guide=local,alpha=0", "alpha must be positive"),
+        ("guide=local,alpha=-1", "alpha must be positive"),
+        ("guide=local,kl_weight=-1", "kl_weight must not be negative"),
+        ("guide=map,alpha=1", "alpha is a setting of the guides local and flipout, not of map"),
+        ("guide=local,parameters=sigm", "did you mean 'sigma'"),
+    ],
+)
+def test_bad_settings_of_a_local_guide(tmp_path, settings, said):
+    assert said in compare(tmp_path / "run", prior="sparse_vd", with_=f"svi:{settings}", code=2)

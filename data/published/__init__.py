@@ -8,8 +8,10 @@ from ...models.names import unknown
 
 
 def published(name: str) -> pd.DataFrame:
-    """The published table `name`: ``"sparsity"`` (error in %, compression = weights / weights kept), ``"random_labels"``
-    (accuracies and shares of zero weights in %).  ``source`` and ``table`` say where it stands in print.
+    """The published table `name`; its ``source`` and ``table`` say where it stands in print.
+
+    ``"sparsity"`` : error in %, compression = weights / weights kept.
+    ``"random_labels"`` : accuracies and shares of zero weights in %.
 
     Raises ValueError for an unknown name.
     """

@@ -3,12 +3,12 @@
     python tests/benchmarks/convolution.py [--pairs 15] [--out docs/results/benchmarks/convolution.json]
 
 One step is the gradient of the mean cross-entropy of 100 images of 28 x 28 in the weights and biases of LeNet-5 (20 and
-50 kernels of 5 x 5, 500 units), and Adam; no noise, no prior.  The zoo's steps are one compiled loop.  Torch's are eager,
-with its own convolutions and pools, in its default layout of images and in the faster one with the channel last.
+50 kernels of 5 x 5, 500 units), and Adam; no noise, no prior.  The zoo's steps are one compiled loop.  Torch's are
+eager, with its own convolutions and pools, in its default layout of images and in the faster one, the channel last.
 
-Each pair is one run of either, in alternating order, after both are warm; the ratio of a pair is zoo / torch.  Before the
-clock runs, the two have the same loss and gradient at the same weights.  Torch suffers more from other work on the same
-cores, so the ratios mean something on an idle machine, or with ``OMP_NUM_THREADS=1 taskset -c 0`` before the command.
+Each pair is one run of either, in alternating order, after both are warm; the ratio of a pair is zoo / torch.  Before
+the clock runs, the two have the same loss and gradient at the same weights.  Torch suffers more from other work on the
+same cores, so the ratios mean something on an idle machine, or with ``OMP_NUM_THREADS=1 taskset -c 0`` before the line.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python tests/benchmarks/local_step.py [--pairs 5] [--networks lenet_300_100,lenet5] [--out FILE.json]
 
 Both are steps on minibatches of 100 MNIST-sized rows, gathered by random numbers, with Adam, in one compiled loop.  The
-deterministic one is written by hand in JAX: weights, biases, cross-entropy.  The other is the zoo's `svi` with the guide
-``local``.  Arithmetic alone says 2: twice the matrix products, twice the parameters.
+deterministic one is written by hand in JAX: weights, biases, cross-entropy.  The other is the zoo's `svi` with the
+guide ``local``.  Arithmetic alone says 2: twice the matrix products, twice the parameters.
 """
 
 import argparse

@@ -28,7 +28,7 @@ def all_targets(d):
 
 
 def test_the_catalogue_names_them_all():
-    assert set(data.CATALOGUE) == {*EMBEDDED, *UCI, "mnist"}
+    assert set(data.CATALOGUE) == {*EMBEDDED, *UCI, "mnist", "cifar10", "cifar10_subset"}
 
 
 def test_importing_is_light():
@@ -171,13 +171,6 @@ def test_mnist(folder):
     np.testing.assert_allclose([pixels.mean(dtype=float), pixels.std(dtype=float)], [0.130660, 0.308108], atol=1e-6)
     assert pixels.min() > -1e-6 and pixels.max() < 1 + 1e-6
     assert d.y_train[:5].tolist() == [5, 0, 4, 1, 9]  # the first images of the original order
-
-
-def test_mnist_has_one_split():
-    with pytest.raises(ValueError, match="'mnist' has one split, 0; there is no split 1"):
-        data.load("mnist", 1)
-    with pytest.raises(ValueError, match="leave the seed out"):
-        data.load("mnist", 0, 3)
 
 
 @pytest.mark.parametrize("split", [-1, 20, 0.5, "first"])

@@ -1,7 +1,7 @@
 """Guides of independent normals, unsampled weights and all, in NumPyro: exact ELBOs, exact optima, settings."""
 
 import logging
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import numpyro
 import optax
 import pytest
 from linear_model import PRECISION, SIGMA0, data, model, ones, posterior
-from noisezoo.inference import local, normals, target
+from noisezoo.inference import local, normals, svi, target
 from noisezoo.inference.nuts import NUTS
 from noisezoo.inference.run import fit
 from noisezoo.inference.sgld import SGLD
@@ -28,12 +28,13 @@ from scipy import stats
 
 X, Y = (jnp.asarray(a) for a in data())
 KINDS = {"local": local.LocalNormal, "flipout": local.FlipoutNormal, "sampled": None}
-DRAWS = 20_000
+DRAWS = 8000
 SIGMAS = 5  # standard errors: a false alarm in a million
+LOCAL = SVI(guide="local")
 NET = gaussian(mlp(6), prior(ones, sigma0=0.5), precision=PRECISION)
 
 
-def guide_of(program, kind, config=SVI(guide="local")):
+def guide_of(program, kind):
     """The guide of `svi`, with weights that wait or are sampled, as a NumPyro program."""
     found = target.sites(program, X, Y)
 
@@ -41,29 +42,30 @@ def guide_of(program, kind, config=SVI(guide="local")):
         return lambda key: mean + sd * jax.random.normal(key, shape)
 
     def guide(x, y, rows=None, batch_size=None):
-        normals.sample(language("numpyro"), local.layout(program, found, x, y), config, start, KINDS[kind])
+        normals.sample(language("numpyro"), local.layout(program, found, x, y), LOCAL, start, KINDS[kind])
 
     return guide
 
 
 def values_of(program, seed=0, log_scale=None):
     """Values for the guide's parameters: means of a half, scales around 0.2."""
-    traced = handlers.trace(handlers.seed(guide_of(program, "sampled"), seed)).get_trace(X, Y)
-    shapes = {name: site["value"].shape for name, site in traced.items() if site["type"] == "param"}
-    rng = np.random.default_rng(seed)
+    sites, rng = local.layout(program, target.sites(program, X, Y), X, Y), np.random.default_rng(seed)
 
     def value(name, shape):
         if name.endswith(".loc"):
             return 0.5 * rng.normal(size=shape)
         return rng.normal(-1.6, 0.3, size=shape) if log_scale is None else np.full(shape, log_scale)
 
+    shapes = {f"{name}.{part}": site.shape for name, site in sites.items() for part in ("loc", "log_scale")}
     return {name: jnp.asarray(value(name, shape), jnp.float32) for name, shape in shapes.items()}
 
 
-def parts(program, kind, params, number=DRAWS, seed=0):
-    """So many draws of the two parts of the ELBO, float64."""
-    one = partial(local.parts, params=params, model=program, guide=guide_of(program, kind), args=(X, Y), kwargs={})
-    found = jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(seed), number))
+@lru_cache
+def parts(program, kind, seed=0):
+    """So many draws of the two parts of the ELBO at `values_of`, float64."""
+    arguments = {"model": program, "guide": guide_of(program, kind), "args": (X, Y), "kwargs": {}}
+    one = partial(local.parts, params=values_of(program), **arguments)
+    found = jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(seed), DRAWS))
     return local.Parts(*(np.asarray(v, np.float64) for v in found))
 
 
@@ -92,44 +94,46 @@ def exact_elbo(params):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_elbo_of_a_linear_model_is_the_closed_form(kind):
-    params = values_of(model())
-    log_lik, kl = exact_elbo(params)
-    found = parts(model(), kind, params)
+    log_lik, kl = exact_elbo(values_of(model()))
+    found = parts(model(), kind)
     np.testing.assert_allclose(found.kl, kl, rtol=1e-5)
     assert abs(found.log_lik.mean() - log_lik) < SIGMAS * error(found.log_lik)
     assert abs(0.95 * found.log_lik.mean() - log_lik) > SIGMAS * error(found.log_lik)  # and it would be seen
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["local", "flipout"])
 def test_the_elbo_of_a_network_is_numpyros(kind):
     """Its TraceMeanField_ELBO with sampled weights: the divergence exactly, the expected log likelihood in the mean."""
-    params = values_of(NET)
-    sampled = guide_of(NET, "sampled")
-
-    def loss(program, key):
-        return TraceMeanField_ELBO().loss(key, params, program, sampled, X, Y)
-
-    keys = jax.random.split(jax.random.PRNGKey(7), DRAWS)
-    stock = np.asarray(jax.jit(jax.vmap(partial(loss, NET)))(keys), np.float64)
-    unseen = handlers.block(NET, hide_fn=lambda site: site.get("is_observed", False))
-    ours = parts(NET, kind, params)
-    np.testing.assert_allclose(ours.kl, loss(unseen, keys[0]), rtol=1e-5)
+    stock, kl = numpyros_elbo()
+    ours = parts(NET, kind)
+    np.testing.assert_allclose(ours.kl, kl, rtol=1e-5)
     total = ours.kl - ours.log_lik
     assert abs(total.mean() - stock.mean()) < SIGMAS * np.hypot(error(total), error(stock))
 
 
+@lru_cache
+def numpyros_elbo():
+    """Draws of its loss, and its divergence: the loss of the program that nothing was observed of."""
+
+    def loss(program, key):
+        return TraceMeanField_ELBO().loss(key, values_of(NET), program, guide_of(NET, "sampled"), X, Y)
+
+    keys = jax.random.split(jax.random.PRNGKey(7), DRAWS)
+    unseen = handlers.block(NET, hide_fn=lambda site: site.get("is_observed", False))
+    stock = jax.jit(jax.vmap(partial(loss, NET)))(keys)
+    return np.asarray(stock, np.float64), float(jax.jit(partial(loss, unseen))(keys[0]))
+
+
 def test_local_noise_is_less_variable():
     """What the trick is for: at the same parameters the ELBO of independent rows varies less."""
-    spread = {kind: parts(NET, kind, values_of(NET), number=2000).log_lik.std() for kind in KINDS}
-    assert spread["local"] < 0.8 * spread["sampled"]
+    sampled, _ = numpyros_elbo()
+    assert parts(NET, "local").log_lik.std() < 0.8 * sampled.std()
 
 
-@pytest.mark.parametrize("kind", ["local", "flipout"])
-def test_a_scale_times_an_unsampled_weight(kind):
+def test_a_scale_times_an_unsampled_weight():
     """The expanded form of a horseshoe: a log-normal guide for the scales, sampled, times a weight that waits."""
     program = gaussian(mlp(), prior(half_cauchy(), "ard"), PRECISION)
-    params = values_of(program)
-    ours, sampled = parts(program, kind, params), parts(program, "sampled", params, seed=1)
+    ours, sampled = parts(program, "local"), parts(program, "sampled", seed=1)
     for a, b in zip(ours, sampled, strict=True):
         assert abs(a.mean() - b.mean()) < SIGMAS * np.hypot(error(a), error(b))
 
@@ -142,31 +146,33 @@ def test_minibatches_are_unbiased():
     def one(rows):
         return local.parts(jax.random.PRNGKey(0), params, program, guide, (X, Y, rows), {})
 
-    whole, single = one(None), jax.vmap(one)(jnp.arange(len(Y))[:, None])
+    whole, single = jax.jit(lambda rows: (one(None), jax.vmap(one)(rows)))(jnp.arange(len(Y))[:, None])
     np.testing.assert_allclose(single.log_lik.mean(), whole.log_lik, rtol=1e-5)
     np.testing.assert_allclose(single.kl, whole.kl, rtol=1e-6)
     assert single.log_lik.std() > 1
 
 
 def test_particles_are_averaged():
-    params, key = values_of(NET), jax.random.PRNGKey(3)
-    one = partial(local.parts, params=params, model=NET, guide=guide_of(NET, "local"), args=(X, Y), kwargs={})
-    each = [one(k).log_lik for k in jax.random.split(key, 4)]
-    np.testing.assert_allclose(local.particles(one, key, 4).log_lik, np.mean(each), rtol=1e-5)
-    np.testing.assert_array_equal(local.particles(one, key, 1).log_lik, one(key).log_lik)
-    loss = local.LocalMeanField_ELBO(num_particles=4, kl_weight=0.5).loss(
-        key, params, NET, guide_of(NET, "local"), X, Y
-    )
-    np.testing.assert_allclose(loss, 0.5 * one(key).kl - np.mean(each), rtol=1e-5)
+    params, guide, key = values_of(NET), guide_of(NET, "local"), jax.random.PRNGKey(3)
+    elbo = local.LocalMeanField_ELBO(num_particles=4, kl_weight=0.5)
+
+    @jax.jit
+    def everything():
+        one = partial(local.parts, params=params, model=NET, guide=guide, args=(X, Y), kwargs={})
+        each = jax.vmap(one)(jax.random.split(key, 4))
+        return each, local.particles(one, key, 4), elbo.loss(key, params, NET, guide, X, Y)
+
+    each, mean, loss = everything()
+    assert each.log_lik.shape == (4,) and each.log_lik.std() > 0.1
+    np.testing.assert_allclose(mean.log_lik, each.log_lik.mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss, 0.5 * each.kl[0] - each.log_lik.mean(), rtol=1e-5)
 
 
 def test_every_site_has_noise_of_its_own():
     """Two kernels of one shape under one key."""
     program = gaussian(mlp(3, 3), prior(ones), PRECISION)
-    traced = handlers.trace(
-        local.Seeds(handlers.substitute(guide_of(program, "local"), data=values_of(program)), jax.random.PRNGKey(0))
-    )
-    sites = traced.get_trace(X, Y)
+    known = handlers.substitute(guide_of(program, "local"), data=values_of(program))
+    sites = handlers.trace(local.Seeds(known, jax.random.PRNGKey(0))).get_trace(X, Y)
     noise = [sites[f"layer{i}.base"]["value"].normal((1000,)) for i in range(3)]
     assert np.abs(np.corrcoef(noise) - np.eye(3)).max() < 0.2
 
@@ -191,12 +197,11 @@ def mean_losses(elbos, program, guide, params, **kwargs):
     return means
 
 
-@pytest.mark.parametrize("auto", [autoguide.AutoNormal, autoguide.AutoMultivariateNormal])
-def test_guides_of_numpyro(auto):
-    """A guide without unsampled weights, an auxiliary site included, has NumPyro's ELBO."""
-    guide = auto(model())
-    params = NumPyroSVI(model(), guide, optax.adam(0.1), TraceMeanField_ELBO())
-    params = params.get_params(params.init(jax.random.PRNGKey(0), X, Y))
+def test_a_guide_of_numpyro():
+    """With an auxiliary site, whose density is the guide's: it has NumPyro's ELBO."""
+    guide = autoguide.AutoDiagonalNormal(model())
+    stock = NumPyroSVI(model(), guide, optax.adam(0.1), TraceMeanField_ELBO())
+    params = stock.get_params(stock.init(jax.random.PRNGKey(0), X, Y))
     (ours, e1), (theirs, e2) = mean_losses((local.LocalMeanField_ELBO(), TraceMeanField_ELBO()), model(), guide, params)
     assert abs(ours - theirs) < SIGMAS * np.hypot(e1, e2)
 
@@ -219,26 +224,18 @@ def test_a_guide_with_a_minibatch_of_its_own():
     assert abs(ours - theirs) < SIGMAS * np.hypot(e1, e2)
 
 
-def optimum(program, steps=4000, config=SVI(guide="local")):
-    """The guide's parameters by `numpyro.infer.SVI`, and what its ELBO says at the end."""
+def optimum(program, steps=3000):
+    """The guide's parameters by `numpyro.infer.SVI`."""
     rate = optax.linear_schedule(0.02, 0.0, steps // 2, steps // 2)
-    svi = NumPyroSVI(program, guide_of(program, "local", config), optax.adam(rate), local.LocalMeanField_ELBO(8))
-    return svi.run(jax.random.PRNGKey(0), steps, X, Y, progress_bar=False).params
+    stock = NumPyroSVI(program, guide_of(program, "local"), optax.adam(rate), local.LocalMeanField_ELBO(4))
+    return stock.run(jax.random.PRNGKey(0), steps, X, Y, progress_bar=False).params
 
 
-def test_numpyros_svi_finds_the_posterior():
-    params = optimum(model())
-    check_posterior(
-        *({k: np.asarray(params[f"layer0.{k}.{what}"]) for k in ("base", "bias")} for what in ("loc", "log_scale"))
-    )
-
-
-def check_posterior(loc, log_scale, temperature=1.0):
+def check_posterior(loc, log_scale, temperature=1.0, y=Y):
     """The best independent normals: means of the posterior, variances 1 / (its precision matrix)_ii."""
-    design = np.c_[np.asarray(X), np.ones(len(Y))].astype(float)
-    shrink = np.diag(np.r_[np.full(3, SIGMA0**-2), 1.0])
-    precision = PRECISION / temperature * design.T @ design + shrink
-    mean = np.linalg.solve(precision, PRECISION / temperature * design.T @ np.asarray(Y))
+    design = np.c_[np.asarray(X), np.ones(len(y))].astype(float)
+    precision = PRECISION / temperature * design.T @ design + np.diag(np.r_[np.full(3, SIGMA0**-2), 1.0])
+    mean = np.linalg.solve(precision, PRECISION / temperature * design.T @ np.asarray(y))
     sd = np.diag(precision) ** -0.5
     found = [np.concatenate([part[k].ravel() for k in ("base", "bias")]) for part in (loc, log_scale)]
     assert np.abs((found[0] - mean) / sd).max() < 0.1
@@ -252,15 +249,14 @@ def run(program, config, **settings):
     return fit(program, config, X, Y, progress=False, **settings)
 
 
-def check_fit(found, temperature=1.0):
+def check_fit(found, **settings):
     loc, scale = ({k.removeprefix("layer0."): v[0] for k, v in part.items()} for part in (found.loc, found.scale))
-    check_posterior(loc, {k: np.log(v) for k, v in scale.items()}, temperature)
+    check_posterior(loc, {k: np.log(v) for k, v in scale.items()}, **settings)
 
 
-@pytest.mark.parametrize("parameters", ["sigma", "alpha"])
 @pytest.mark.parametrize("guide", ["local", "flipout"])
-def test_svi_finds_the_posterior(guide, parameters):
-    found = run(model(), SVI(guide=guide, parameters=parameters, steps=6000, lr=0.02, particles=8, draws=4000))
+def test_svi_finds_the_posterior(guide):
+    found = run(model(), SVI(guide=guide, steps=4000, lr=0.01, particles=4, draws=4000))
     check_fit(found)
     assert found.loc["layer0.base"].shape == found.scale["layer0.base"].shape == (1, 3, 1)
     draws = found.draws["layer0.base"][0]
@@ -270,65 +266,52 @@ def test_svi_finds_the_posterior(guide, parameters):
     assert not found.independent_chains
 
 
-def test_svi_in_minibatches():
-    check_fit(run(model(), SVI(guide="local", steps=20_000, lr=0.01, batch_size=20, particles=4, draws=1)))
+def test_the_same_posterior_in_means_and_alphas():
+    """Away from a mean of zero, where sigma = sqrt(alpha) abs(mu) vanishes and a mean cannot change its sign."""
+    y = Y + 0.5 * X[:, 1]
+    config = SVI(guide="local", parameters="alpha", steps=10_000, lr=0.01, draws=1)
+    check_fit(fit(model(), config, X, y, progress=False), y=y)
 
 
 def test_a_weighted_divergence_is_a_temperature():
-    """kl_weight = 5 on a linear model: the posterior with a fifth of the data's precision."""
-    found = run(model(), SVI(guide="local", kl_weight=5.0, steps=6000, lr=0.02, particles=8, draws=1))
+    """kl_weight = 5, in minibatches: on a linear model the posterior with a fifth of the data's precision."""
+    config = SVI(guide="local", kl_weight=5.0, batch_size=20, steps=10_000, lr=0.01, draws=1)
+    found = run(model(), config)
     check_fit(found, temperature=5.0)
     with pytest.raises(AssertionError):
         check_fit(found)
 
 
 def test_the_divergence_rises_after_pretraining():
-    """Nothing for 20 steps, then a fortieth more with each step; the history has a record of every step."""
-    history = run(model(), SVI(guide="local", steps=100, kl_weight=0.5, pretrain=20, kl_warmup=40, draws=1)).history
+    """Nothing for 20 steps, then a fortieth more with each step; the history has a record of every step and chain."""
+    config = SVI(guide="local", steps=100, kl_weight=0.5, pretrain=20, kl_warmup=40, draws=3, chains=2)
+    found = run(model(), config)
     ramp = np.clip((np.arange(100) - 19) / 40, 0, 1)
-    np.testing.assert_allclose(history["loss"][0], 0.5 * ramp * history["kl"][0] - history["log_lik"][0], rtol=1e-4)
     assert ramp[19] == 0 and ramp[20] == 1 / 40 and ramp[59] == 1
-
-
-def test_chains_are_restarts():
-    found = run(model(), SVI(guide="local", steps=50, draws=3, chains=2))
+    loss, kl, log_lik = (found.history[name] for name in ("loss", "kl", "log_lik"))
+    np.testing.assert_allclose(loss, 0.5 * ramp * kl - log_lik, rtol=1e-4)
     loc = found.loc["layer0.base"]
     assert loc.shape == (2, 3, 1) and found.draws["layer0.weight"].shape == (2, 3, 3, 1)
     assert not np.array_equal(loc[0], loc[1])
 
 
-def log_alpha(found):
-    return 2 * np.log(found.scale["layer0.weight"] / np.abs(found.loc["layer0.weight"]))
-
-
-def test_a_fixed_alpha_stays():
-    found = run(gaussian(mlp(), sparse_vd.prior(), PRECISION), SVI(guide="local", alpha=0.3, steps=300, draws=1))
-    np.testing.assert_allclose(log_alpha(found), np.log(0.3), rtol=1e-5)
-    assert np.all(found.scale["layer0.bias"] / np.abs(found.loc["layer0.bias"]) != 0.3**0.5)
-
-
 WIDE = jnp.concatenate([X, jax.random.normal(jax.random.PRNGKey(0), (60, 5))], 1)  # five inputs that say nothing
 
 
-@pytest.mark.parametrize("parameters", ["sigma", "alpha"])
-def test_log_alpha_is_clipped(parameters):
+def test_log_alpha_is_clipped():
     """At both ends: three inputs want a smaller alpha, and some of five a larger one."""
     program = gaussian(mlp(), sparse_vd.prior(), PRECISION)
-    settings = {"steps": 3000, "draws": 1, "parameters": parameters}
-    clipped, free = (
-        log_alpha(fit(program, SVI(guide="local", log_alpha_clip=c, **settings), WIDE, Y, progress=False))
-        for c in (2.0, None)
-    )
-    assert np.abs(clipped).max() < 2.0 + 1e-4 and np.abs(free).max() > 3
-    assert clipped.min() == pytest.approx(-2, abs=1e-4) and clipped.max() == pytest.approx(2, abs=1e-4)
+    config = SVI(guide="local", log_alpha_clip=2.0, init_scale=0.5, steps=2000, draws=1)
+    found = fit(program, config, WIDE, Y, progress=False)
+    log_alpha = 2 * np.log(found.scale["layer0.weight"] / np.abs(found.loc["layer0.weight"]))
+    assert log_alpha.min() == pytest.approx(-2, abs=1e-4) and log_alpha.max() == pytest.approx(2, abs=1e-4)
 
 
 def test_log_scale_is_clipped():
     """Under a hyperprior with a near 1/2, where the divergence rewards a large scale without bound."""
     program = gaussian(mlp(), empirical_bayes.prior(0.505, 1e-8), PRECISION)
-    found = run(program, SVI(guide="local", log_scale_max=-4.0, steps=300, draws=1))
+    found = run(program, SVI(guide="local", log_scale_max=-4.0, init_scale=0.01, steps=300, draws=1))
     assert np.log(found.scale["layer0.weight"]).max() == pytest.approx(-4, abs=1e-4)
-    assert np.log(run(program, SVI(guide="local", steps=300, draws=1)).scale["layer0.weight"]).max() > -3.5
 
 
 # Priors with which there is more to say.
@@ -340,18 +323,10 @@ def test_learned_precisions_are_the_closed_form():
     params = optimum(learned)
     mu, sigma = params["layer0.weight.loc"], jnp.exp(params["layer0.weight.log_scale"])
     np.testing.assert_allclose(params["layer0.scale"] ** -2, 1 / (mu**2 + sigma**2), rtol=0.05)
-    both = [parts(program, "local", params, number=4) for program in (learned, closed)]
-    assert 0 <= (both[0].kl - both[1].kl).min() and (both[0].kl - both[1].kl).max() < 0.01
-    np.testing.assert_allclose(both[0].log_lik, both[1].log_lik, rtol=1e-5)
-
-
-def test_a_vanishing_hyperprior_is_plain_ard():
-    found = [
-        run(gaussian(mlp(), empirical_bayes.prior(1.0, b), PRECISION), SVI(guide="local", steps=500, draws=1))
-        for b in (0.0, 1e-9)
-    ]
-    np.testing.assert_allclose(found[0].loc["layer0.weight"], found[1].loc["layer0.weight"], rtol=1e-3)
-    np.testing.assert_allclose(found[0].scale["layer0.weight"], found[1].scale["layer0.weight"], rtol=1e-3)
+    guide, key = guide_of(closed, "local"), jax.random.PRNGKey(0)
+    ours, theirs = (local.parts(key, params, program, guide, (X, Y), {}) for program in (learned, closed))
+    assert theirs.kl <= ours.kl < theirs.kl + 0.01
+    np.testing.assert_allclose(ours.log_lik, theirs.log_lik, rtol=1e-5)
 
 
 def test_a_prior_without_a_closed_form_is_sampled_and_said(caplog):
@@ -361,14 +336,12 @@ def test_a_prior_without_a_closed_form_is_sampled_and_said(caplog):
         found = run(program, SVI(guide="local", steps=300, draws=5))
     assert [r.getMessage() for r in caplog.records] == [local.UNREGISTERED.format("layer0.weight")]
     assert found.draws["layer0.weight"].shape == (1, 5, 3, 1) and np.isfinite(found.history["loss"]).all()
-    caplog.clear()
+
+
+def test_a_horseshoe_in_expanded_form(caplog):
     with caplog.at_level(logging.WARNING, "noisezoo"):
-        run(gaussian(mlp(), empirical_bayes.student_t(1.5, 0.5), PRECISION), SVI(guide="local", steps=10, draws=1))
+        found = run(gaussian(mlp(), prior(half_cauchy(), "ard"), PRECISION), SVI(guide="local", steps=3000, draws=400))
     assert not caplog.records
-
-
-def test_a_horseshoe_in_expanded_form():
-    found = run(gaussian(mlp(), prior(half_cauchy(), "ard"), PRECISION), SVI(guide="local", steps=3000, draws=400))
     scale, base, weight = (found.draws[f"layer0.{name}"] for name in ("scale", "base", "weight"))
     np.testing.assert_allclose(weight, scale[..., None] * base, rtol=1e-5)
     assert scale.min() > 0 and "layer0.scale" not in found.loc and "layer0.base" in found.scale
@@ -435,5 +408,5 @@ def test_resumed_equals_uninterrupted(part, tmp_path):
 
 
 def test_other_guides_have_no_moments():
-    found = run(model(), SVI(steps=10, draws=1))
-    assert found.loc == {} and found.scale == {}
+    found = target.sites(model(), X, Y)
+    assert svi.algorithm(SVI(), model(), found).moments is None and svi.algorithm(LOCAL, model(), found).moments

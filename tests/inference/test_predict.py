@@ -113,3 +113,14 @@ def test_a_second_prediction_compiles_nothing():
     count = len(traced)
     run("numpyro", program, draws(1))
     assert len(traced) - count <= 1  # to look for its sites, which computes nothing
+
+
+@both
+def test_rows_in_chunks_are_the_same_rows(ppl, monkeypatch):
+    whole = run(ppl, model(), DRAWS)
+    monkeypatch.setattr("noisezoo.inference.predict.CELLS", 7 * FOUND.x_test.shape[1])  # seven rows at once
+    cut = run(ppl, model(), DRAWS)
+    np.testing.assert_allclose(cut.f, whole.f, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(cut.log_lik, whole.log_lik, rtol=1e-5, atol=1e-5)
+    noise = (cut.y - cut.f).reshape(-1, cut.y.shape[-1])
+    assert abs(np.corrcoef(noise[:, 0], noise[:, 7])[0, 1]) < 0.5  # rows of two chunks have noise of their own

@@ -194,3 +194,25 @@ def test_dropout_needs_the_expanded_form():
     program = likelihood.gaussian(mlp(), prior(noise.gaussian_dropout(), form="hierarchical"))
     with pytest.raises(ValueError, match="expanded"):
         fit(program, SVI(guide="dropout"), X, Y, progress=False)
+
+
+LOCAL = SVI(guide="local", steps=200, draws=3, init_scale=0.01)
+
+
+def test_what_is_watched_goes_into_the_history_and_changes_nothing():
+    seen = []
+
+    def watch(loc, scale):
+        seen.append(loc["layer0.base"])
+        return {"size": float(np.abs(loc["layer0.base"]).sum()), "sd": float(scale["layer0.base"].mean())}
+
+    watched, plain = (fit(model(), LOCAL, X, Y, seed=1, progress=False, **w) for w in ({"watch": watch}, {}))
+    assert len(seen) == watched.history["size"].shape[1] == watched.history["loss"].shape[1] == 100
+    np.testing.assert_allclose(watched.history["size"][0, -1], np.abs(watched.loc["layer0.base"]).sum(), rtol=1e-6)
+    np.testing.assert_array_equal(watched.loc["layer0.base"], plain.loc["layer0.base"])
+    np.testing.assert_allclose(watched.history["loss"], plain.history["loss"], rtol=1e-6)
+
+
+def test_only_a_guide_of_normals_can_be_watched():
+    with pytest.raises(ValueError, match="watch needs a guide of independent normals"):
+        fit(model(), CONFIGS["svi"], X, Y, progress=False, watch=lambda loc, scale: {})

@@ -90,6 +90,9 @@ def test_a_network_by_name_is_the_network():
     assert catalogue.network("mlp:50-20,activation=relu") is network.mlp(50, 20, activation="relu")
     assert catalogue.network("residual_mlp:8-8") is network.residual_mlp(8, 8)
     assert catalogue.network("linear") is network.mlp()
+    assert catalogue.network("lenet_300_100") is network.mlp(300, 100, activation="relu")
+    for name in ("lenet5", "alexnet", "vgg"):
+        assert catalogue.network(name) is network.NETWORKS[name]()
 
 
 @pytest.mark.parametrize(
@@ -103,6 +106,8 @@ def test_a_network_by_name_is_the_network():
         ("mlp:50,activation=rellu", "did you mean 'relu'"),
         ("mlp:50,activate=relu", "did you mean 'activation'"),
         ("linear:50", "write mlp:50"),
+        ("lenet5:50", "the network lenet5 has no settings, got '50'"),
+        ("lenet", "did you mean 'lenet5'"),
     ],
 )
 def test_a_bad_network_gets_one_sentence(spec, said):
@@ -137,6 +142,9 @@ def test_bad_parts_are_named(structure, form, said):
 
 def test_a_papers_prior_by_its_name():
     assert catalogue.prior("sparse_vd") is sparse_vd.prior()
+    assert catalogue.prior("sparse_vd:approximate=0") is sparse_vd.prior(approximate=False)
+    assert catalogue.prior("sparse_vd:approximate=1") is sparse_vd.prior(approximate=True)
+    assert catalogue.prior("half_cauchy:scale=0.5", "add") is prior(noise.half_cauchy(scale=0.5), "add", "expanded")
     assert catalogue.prior("empirical_bayes:a=0.51,b=1e-8") is empirical_bayes.prior(a=0.51, b=1e-8)
     assert catalogue.described("empirical_bayes:a=0.51,b=1e-8", "ard") == "empirical_bayes(a=0.51,b=1e-8)"
     assert catalogue.described("half_cauchy", "add") == "half_cauchy(scale=1) add"
@@ -147,6 +155,8 @@ def test_a_papers_prior_by_its_name():
     [
         ("sparse_vd", "iid", "leave structure and form out"),
         ("sparse_vd:a=1", "ard", "unknown setting of prior sparse_vd 'a'"),
+        ("sparse_vd:approximate=2", "ard", "prior sparse_vd: approximate must be 0 or 1, got '2'"),
+        ("sparse_vd:approximate=yes", "ard", "prior sparse_vd: approximate must be a number, got 'yes'"),
         ("empirical_bayes:a=0.5", "ard", "a must be greater than 1/2"),
         ("empirical_bayes:b=-1", "ard", "b must be zero or positive"),
         ("sparse_vdd", "ard", "did you mean 'sparse_vd'"),
