@@ -139,7 +139,8 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
         stats = {}
         if config.guide not in POINTS:  # both densities in the constrained space
             log_q = sum(jnp.sum(s["fn"].log_prob(s["value"])) for s in trace.values() if s["type"] == "sample")
-            stats = {"log_p": log_density(model, (x, y), {}, latent)[0], "log_q": log_q}
+            values = {**svi.get_params(state), **latent}  # the program may have learned values too
+            stats = {"log_p": log_density(model, (x, y), {}, values)[0], "log_q": log_q}
         return _with_weights(model, latent, x, y), stats
 
     return Algorithm(

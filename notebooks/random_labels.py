@@ -14,13 +14,13 @@
 # %% [markdown]
 # # Random labels
 #
-# Zhang et al. (2017): a network that can memorise fits labels drawn at random. Bao & Zhang (2019, table 1) train LeNet-5
-# on MNIST with half of the labels random, under sparse variational dropout and under binary dropout. With ten classes, a
-# network that does not memorise agrees with 55% of those labels at best, so an accuracy on "the training set" means
-# little unless it says which labels it is against. Here both are given.
+# Zhang et al. (2017): a network that can memorise fits labels drawn at random. Bao & Zhang (2019, table 1) train
+# LeNet-5 on MNIST with half of the labels random, under sparse variational dropout and under binary dropout. With ten
+# classes, a network that does not memorise agrees with 55% of those labels at best, so an accuracy on "the training
+# set" means little unless it says which labels it is against. Here both are given.
 #
-# As a notebook this is scikit-learn's digits. `python notebooks/random_labels.py --mnist` is LeNet-300-100 on MNIST, and
-# writes `docs/results/sparsity/random_labels.csv`.
+# As a notebook this is scikit-learn's digits. `python notebooks/random_labels.py --mnist` is LeNet-300-100 on MNIST,
+# and writes `docs/results/sparsity/random_labels.csv`.
 
 # %%
 # %matplotlib inline
@@ -42,11 +42,11 @@ from noisezoo.models.network import lenet_300_100
 
 MNIST = "--mnist" in sys.argv
 RESULTS = next(p for p in (Path("docs/results"), Path("../docs/results"), Path("../../docs/results")) if p.is_dir())
-STEPS = 12_000 if MNIST else 6000
+STEPS = 12_000 if MNIST else 3000
 
 # %% [markdown]
-# Binary dropout is noise that is Bernoulli(1/2) on the units of the hidden layers and none on the pixels, with the guide
-# that leaves the noise at its prior and the weights at a point (one mask per minibatch).
+# Binary dropout is noise that is Bernoulli(1/2) on the units of the hidden layers and none on the pixels, with the
+# guide that leaves the noise at its prior and the weights at a point (one mask per minibatch).
 
 # %%
 dropped, kept = (weight.prior(noise.bernoulli(p), "ard") for p in (0.5, 1.0))
@@ -116,8 +116,8 @@ if MNIST:
 table
 
 # %% [markdown]
-# "Zero" is log alpha of at least 3 under sparse variational dropout. Binary dropout has no such rule: there it is a weight
-# smaller than 0.01, and a share of small weights is all that it says.
+# "Zero" is log alpha of at least 3 under sparse variational dropout. Binary dropout has no such rule: there it is a
+# weight smaller than 0.01, and a share of small weights is all that it says.
 #
 # LeNet-300-100 on MNIST, 20 epochs, one seed:
 
@@ -125,9 +125,9 @@ table
 pd.read_csv(RESULTS / "sparsity" / "random_labels.csv")
 
 # %% [markdown]
-# What is printed, for LeNet-5 after 50 epochs. Its training accuracies under random labels lie above the 55% that labels
-# of which half are random allow without memory, so they are against the true labels, or memorised; the review does not
-# say.
+# What is printed, for LeNet-5 after 50 epochs. Its training accuracies under random labels lie above the 55% that
+# labels of which half are random allow without memory, so they are against the true labels, or memorised; the review
+# does not say.
 
 # %%
 published("random_labels")

@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Sparse variational dropout
 #
-# Molchanov, Ashukha & Vetrov (2017), as reviewed by Bao & Zhang (2019). Every weight has the prior p(w) proportional to
-# 1 / |w| and the guide N(mu, alpha mu^2), with an alpha of its own. Where alpha grows without bound, the weight is noise
-# around zero and can be left out. Here: the divergence, a linear model whose optimum is known, a network on real data
-# trained and trimmed, and the numbers of the papers beside ours.
+# Molchanov, Ashukha & Vetrov (2017), as reviewed by Bao & Zhang (2019). Every weight has the prior p(w) proportional
+# to 1 / |w| and the guide N(mu, alpha mu^2), with an alpha of its own. Where alpha grows without bound, the weight is
+# noise around zero and can be left out. Here: the divergence, a linear model whose optimum is known, a network on
+# real data trained and trimmed, and the numbers of the papers beside ours.
 
 # %%
 # %matplotlib inline
@@ -41,8 +41,8 @@ RESULTS = next(p for p in (Path("docs/results"), Path("../docs/results"), Path("
 # %% [markdown]
 # ## The divergence
 #
-# The divergence of N(mu, alpha mu^2) from the prior depends on alpha alone. The paper fits it by three constants, off by
-# at most 0.0094; it also has a closed form, with Dawson's integral, and the zoo trains with that one.
+# The divergence of N(mu, alpha mu^2) from the prior depends on alpha alone. The paper fits it by three constants, off
+# by at most 0.0094; it also has a closed form, with Dawson's integral, and the zoo trains with that one.
 
 # %%
 sparsity_plots.divergence()
@@ -50,8 +50,8 @@ sparsity_plots.divergence()
 # %% [markdown]
 # ## A linear model
 #
-# At a fixed alpha the optimal mean of linear regression is known (Bao & Zhang, eq 7):
-# mu = (X'X + diag(X'X) diag(alpha))^-1 X'y. The zoo finds it by stochastic gradients:
+# At a fixed alpha the optimal mean of linear regression is known (Bao & Zhang, eq 7): mu = (X'X + diag(X'X)
+# diag(alpha))^-1 X'y. The zoo finds it by stochastic gradients:
 
 # %%
 rng = np.random.default_rng(0)
@@ -62,21 +62,21 @@ y -= y.mean()
 alpha = 0.5
 exact = np.linalg.solve(x.T @ x + alpha * np.diag(np.diag(x.T @ x)), x.T @ y)
 settings = SVI(guide="local", alpha=alpha, steps=5000, lr=0.02, draws=1)
-found = fit(gaussian(mlp(), prior(), 10.0), settings, jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), progress=False)
+found = fit(
+    gaussian(mlp(), prior(), 10.0), settings, jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), progress=False
+)
 pd.DataFrame({"exact": exact, "fitted": found.loc["layer0.weight"][0, :, 0]}).round(3)
 
 # %% [markdown]
 # ## A network on real data
 #
-# LeNet-300-100 on scikit-learn's digits: the paper's recipe (additive noise, small sigma at first, the divergence rising
-# linearly from nothing) at a scale that runs in a minute. `watch` follows error and compression along the way.
+# LeNet-300-100 on scikit-learn's digits: the paper's recipe (additive noise, small sigma at first, the divergence
+# rising linearly from nothing) at a scale that runs in a minute. `watch` follows error and compression along the way.
 
 # %%
 digits = data.load("digits")
 model = categorical(lenet_300_100(), prior(), 10)
-recipe = SVI(
-    guide="local", steps=12_000, lr=1e-3, batch_size=100, kl_warmup=2000, init_scale=float(np.exp(-5)), draws=20
-)
+recipe = SVI(guide="local", steps=8000, lr=1e-3, batch_size=100, kl_warmup=1000, init_scale=float(np.exp(-5)), draws=20)
 found = fit(
     model,
     recipe,
@@ -117,9 +117,9 @@ float(np.mean(net.predict(raw).argmax(axis=1) != digits.y_test))
 # %% [markdown]
 # ## MNIST, beside the papers
 #
-# Made by the commands in `docs/results.md`; here one seed on a CPU, of fewer epochs where it says so. The papers count a
-# weight as kept by different rules, so both are given. Compression goes on rising with the epochs: the networks here are
-# still losing weights when the learning rate ends.
+# Made by the commands in `docs/results.md`; here one seed on a CPU, of fewer epochs where it says so. The papers
+# count a weight as kept by different rules, so both are given. Compression goes on rising with the epochs: the
+# networks here are still losing weights when the learning rate ends.
 
 # %%
 ours = pd.read_csv(RESULTS / "sparsity" / "mnist.csv")

@@ -2,16 +2,15 @@
 
     python tests/benchmarks/gradient_variance.py [--draws 200] [--steps 3000] [--out FILE.json]
 
-A network 784-300-100-10 on MNIST in minibatches of 100, the guide of sparse variational dropout.  For each way to sample:
-the variance of the gradient of the expected log likelihood (the divergence has none) by the means and by the log standard
-deviations, summed over all weights and biases.  Once over the guide's noise alone, at fixed rows, averaged over four
-minibatches; once with the rows drawn too, as in training.  At random first values and after so many steps of `svi`.
-Needs MNIST where `noisezoo.load` looks for it.
+A network 784-300-100-10 on MNIST in minibatches of 100, the guide of sparse variational dropout.  For each way to
+sample, the variance of the gradient of the expected log likelihood (that of the divergence has none) by the means and by
+the log standard deviations, summed over all weights and biases.  Once over the guide's noise alone, at fixed rows,
+averaged over four minibatches; once with the rows drawn too, as in training.  At random first values and after so many
+steps of `svi`.  Needs MNIST where `noisezoo.load` looks for it.
 """
 
 import argparse
 import json
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -32,56 +31,61 @@ GROUPS = {"means": ".loc", "log_sds": ".log_scale"}
 
 
 def gradient(model, kind, x, y):
-    """A function (key, params, rows) -> the gradient of the log likelihood, by the name of the parameter."""
+    """A function (params, key, rows, x, y) -> the gradient of the log likelihood, by the name of the parameter."""
     found, program = target.sites(model, x[:1], y[:1]), target.on_rows(model)
 
     def guide(x, y, rows):
         sites = local.layout(model, found, x, y)
         normals.sample(language("numpyro"), sites, SVI(guide="local"), lambda *_: None, KINDS[kind])
 
-    def log_lik(params, key, rows):
+    def log_lik(params, key, rows, x, y):
         return local.parts(key, params, program, guide, (x, y, rows), {}).log_lik
 
-    return lambda key, params, rows: jax.grad(log_lik)(params, key, rows)
+    return jax.grad(log_lik)
 
 
-def variances(grad, params, key, draws, rows):
-    """The variance of each parameter's gradient over `draws`, summed by group; `rows` is a function of the key."""
+def moments(gradient):
+    """A compiled function (params, key, draws, rows, x, y) -> (sum, sum of squares) of the gradients less their first.
 
-    @partial(jax.jit, static_argnames="draws")
-    def sums(params, key, draws):
-        def one(key):
-            return grad(key, params, rows(key))
+    `rows` are row numbers; None draws them anew each time.
+    """
 
-        centre = one(jax.random.fold_in(key, draws))  # so that single precision is enough
+    def one(params, key, rows, x, y):
+        return gradient(params, key, target.draw_rows(key, x.shape[0], BATCH) if rows is None else rows, x, y)
+
+    @jax.jit
+    def sums(params, key, draws, rows, x, y):
+        first = one(params, key, rows, x, y)  # taken away so that single precision is enough
+        zeros = jax.tree.map(jnp.zeros_like, first)
 
         def add(i, total):
-            change = jax.tree.map(jnp.subtract, one(jax.random.fold_in(key, i)), centre)
-            return jax.tree.map(
-                lambda t, c: (t[0] + c, t[1] + c**2), total, change, is_leaf=lambda t: isinstance(t, tuple)
-            )
+            change = jax.tree.map(jnp.subtract, one(params, jax.random.fold_in(key, i), rows, x, y), first)
+            squares = jax.tree.map(jnp.square, change)
+            return jax.tree.map(jnp.add, total, (change, squares))
 
-        total = jax.lax.fori_loop(0, draws, add, jax.tree.map(lambda c: (jnp.zeros_like(c), jnp.zeros_like(c)), centre))
-        return {name: jnp.sum(square - first**2 / draws) / (draws - 1) for name, (first, square) in total.items()}
+        return jax.lax.fori_loop(0, draws, add, (zeros, zeros))
 
-    found = sums(params, key, draws)
-    return {group: float(sum(v for k, v in found.items() if k.endswith(end))) for group, end in GROUPS.items()}
+    return sums
+
+
+def variances(sums, params, draws, rows, x, y):
+    """The variance of each parameter's gradient over `draws`, summed by group."""
+    first, square = sums(params, jax.random.PRNGKey(0), draws, rows, x, y)
+    each = {name: float(jnp.sum(square[name] - first[name] ** 2 / draws)) / (draws - 1) for name in first}
+    return {group: sum(v for k, v in each.items() if k.endswith(end)) for group, end in GROUPS.items()}
 
 
 def measured(model, params, x, y, draws):
     """Summed variances by way of sampling and by group, and their ratios to sampled weights."""
     result = {}
+    batches = [target.draw_rows(jax.random.PRNGKey(i), x.shape[0], BATCH) for i in range(MINIBATCHES)]
     for kind in KINDS:
-        grad, key = gradient(model, kind, x, y), jax.random.PRNGKey(0)
-        batches = [target.draw_rows(jax.random.PRNGKey(i), x.shape[0], BATCH) for i in range(MINIBATCHES)]
-        fixed = [variances(grad, params, key, draws, lambda _, rows=rows: rows) for rows in batches]
-        drawn = variances(grad, params, key, draws, lambda key: target.draw_rows(key, x.shape[0], BATCH))
+        sums = moments(gradient(model, kind, x, y))
+        fixed = [variances(sums, params, draws, rows, x, y) for rows in batches]
         noise = {group: float(np.mean([f[group] for f in fixed])) for group in GROUPS}
-        result[kind] = {"noise": noise, "noise_and_rows": drawn}
-    for kind in KINDS:
-        for what in ("noise", "noise_and_rows"):
-            of = result["sampled"][what]
-            result[kind][f"{what}_ratio"] = {group: result[kind][what][group] / of[group] for group in GROUPS}
+        result[kind] = {"noise": noise, "noise_and_rows": variances(sums, params, draws, None, x, y)}
+        for what, sampled in list(result["sampled"].items())[:2]:
+            result[kind][f"{what}_ratio"] = {group: result[kind][what][group] / sampled[group] for group in GROUPS}
         print(kind, json.dumps(result[kind]), flush=True)
     return result
 
@@ -100,7 +104,7 @@ def main():
         found = fit(model, config, x, y, progress=False)
         params = {f"{name}.loc": v[0] for name, v in found.loc.items()}
         params |= {f"{name}.log_scale": np.log(v[0]) for name, v in found.scale.items()}
-        print(f"after {steps} steps, {dict((k, float(v[0, -1])) for k, v in found.history.items())}", flush=True)
+        print(f"after {steps} steps, loss {found.history['loss'][0, -1]:.0f}", flush=True)
         result[f"after_{steps}_steps"] = measured(model, jax.tree.map(jnp.asarray, params), x, y, options.draws)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

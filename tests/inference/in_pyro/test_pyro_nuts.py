@@ -27,10 +27,10 @@ def test_posterior_known_exactly():
 def test_a_dense_mass_is_learned():
     """The inverse mass matrix estimates the posterior covariance; Pyro orders sites by name."""
     x, y = torch.as_tensor(X), torch.as_tensor(Y)
-    algorithm = bind(NUTS(warmup=300, draws=1, mass="dense"), model(), x, y)
+    algorithm = bind(NUTS(warmup=800, draws=1, mass="dense"), model(), x, y)
     torch.manual_seed(0)
     state = algorithm.init(0, x, y)
-    for t in range(300):
+    for t in range(800):
         state, _ = algorithm.step(t, state, x, y)
     (inverse_mass,) = state.kernel.inverse_mass_matrix.values()
     covariance = posterior(X, Y)[1]
