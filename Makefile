@@ -15,6 +15,7 @@ TOOLS := $(EXTRAS:%=%$(comma))dev,docs,notebooks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RUN_READY := $(VENV)/.ready-run-$(EXTRAS)
 READY := $(VENV)/.ready-$(EXTRAS)
+BENCHMARKS := handwritten start local_step convolution gradient_variance pyro_local
 NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebooks/*.py))
 
 .PHONY: demo test lint types docs notebooks bench wheel clean
@@ -46,8 +47,8 @@ build/notebooks/%.ipynb: notebooks/%.py $(READY)
 	MPLBACKEND=agg PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter-execute --inplace $@
 
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/handwritten.py --out docs/results/benchmarks/handwritten.json
-	$(BIN)/python tests/benchmarks/start.py --out docs/results/benchmarks/start.json
+	for name in $(BENCHMARKS); do \
+	  $(BIN)/python tests/benchmarks/$$name.py --out docs/results/benchmarks/$$name.json || exit 1; done
 
 wheel: $(READY)
 	rm -rf build/lib dist

@@ -45,6 +45,8 @@ def smaller(loc: Arrays, masks: Arrays, activation: str = "relu") -> Smaller:
     plain sequence, or lack biases.
     """
     left = trimmed(loc, masks)
+    if any(name.endswith(".gain") for name in loc):
+        raise ValueError("units cannot be taken out of a net that normalises its layers: each changes all the others")
     sites = weights(loc)
     kernels = [left[site].astype(np.float64) for site in sites]
     biases = [left[_bias(site, left)].astype(np.float64) for site in sites]

@@ -153,7 +153,7 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
         return guide
 
     guide, sampled = guide_of(LAWS[config.guide]), guide_of(None)
-    svi = NumPyroSVI(program, guide, optimiser, LocalMeanField_ELBO())
+    svi: Any = NumPyroSVI(program, guide, optimiser, LocalMeanField_ELBO())
 
     def init(key: Any, x: Any, y: Any) -> State:
         sites = layout(model, found, x, y)

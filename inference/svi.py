@@ -6,6 +6,7 @@ Smyth 2015, eq 3), with one lambda per step and minibatch, not one per example. 
 so have ``local`` and ``flipout``: independent normals whose layers sample pre-activations, not weights.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -124,7 +125,9 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
     svi = NumPyroSVI(program, guide, optimiser, Trace_ELBO(num_particles=config.particles))
 
     def init(key: Any, x: Any, y: Any) -> State:
-        return svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))
+        with warnings.catch_warnings():  # dropout draws its discrete noise from the prior, which needs no gradient
+            warnings.filterwarnings("ignore", "Currently, SVI with Trace_ELBO loss does not support", UserWarning)
+            return svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         rows = draw_rows(key, x.shape[0], config.batch_size)

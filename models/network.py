@@ -6,7 +6,8 @@ not yet sampled (`noisezoo.models.local`).  Biases have a standard normal prior.
 
 The rows of an image network are images: side * side pixels, or side * side * 3 numbers with the channel last.  Inside,
 images are (unit, height, width, rows): patches are then copied in long runs, and a convolution is one product of two
-matrices.  In a compiled loop on a CPU that is level with torch's convolutions; XLA's own are several times slower.
+matrices.  In a compiled loop on a CPU that is about level with torch's convolutions (tests/benchmarks/convolution.py);
+XLA's own are several times slower.
 """
 
 import math

@@ -34,7 +34,7 @@ def _numpyro() -> Any:
         return known
 
     class Unnormalised(Distribution):
-        support = constraints.real
+        support: Any = constraints.real
         pytree_aux_fields = ("name", "log_density", "divergence")
 
         def __init__(self, name: str, log_density: Any, divergence: Any, gradient: Any = None) -> None:
@@ -76,7 +76,7 @@ def _pyro() -> Any:
             return None, None, grads[0] * by_loc, grads[0] * by_scale
 
     class Unnormalised(TorchDistribution):
-        support = constraints.real
+        support: Any = constraints.real
         arg_constraints: dict = {}
 
         def __init__(

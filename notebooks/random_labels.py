@@ -42,7 +42,7 @@ from noisezoo.models.network import lenet_300_100
 
 MNIST = "--mnist" in sys.argv
 RESULTS = next(p for p in (Path("docs/results"), Path("../docs/results"), Path("../../docs/results")) if p.is_dir())
-STEPS = 12_000 if MNIST else 3000
+STEPS = 6000 if MNIST else 3000
 
 # %% [markdown]
 # Binary dropout is noise that is Bernoulli(1/2) on the units of the hidden layers and none on the pixels, with the
@@ -119,7 +119,7 @@ table
 # "Zero" is log alpha of at least 3 under sparse variational dropout. Binary dropout has no such rule: there it is a
 # weight smaller than 0.01, and a share of small weights is all that it says.
 #
-# LeNet-300-100 on MNIST, 20 epochs, one seed:
+# LeNet-300-100 on MNIST, 10 epochs, one seed:
 
 # %%
 pd.read_csv(RESULTS / "sparsity" / "random_labels.csv")

@@ -3,8 +3,8 @@
     python tests/benchmarks/gradient_variance.py [--draws 200] [--steps 3000] [--out FILE.json]
 
 A network 784-300-100-10 on MNIST in minibatches of 100, the guide of sparse variational dropout.  For each way to
-sample, the variance of the gradient of the expected log likelihood (that of the divergence has none) by the means and by
-the log standard deviations, summed over all weights and biases.  Once over the guide's noise alone, at fixed rows,
+sample, the variance of the gradient of the expected log likelihood (that of the divergence has none) by the means and
+by the log standard deviations, summed over all weights and biases.  Once over the guide's noise alone, at fixed rows,
 averaged over four minibatches; once with the rows drawn too, as in training.  At random first values and after so many
 steps of `svi`.  Needs MNIST where `noisezoo.load` looks for it.
 """

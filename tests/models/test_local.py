@@ -10,7 +10,7 @@ from noisezoo.models.local import Unsampled
 from noisezoo.models.network import linear
 from scipy import stats
 
-UNIT_IN, UNIT_OUT, DRAWS = 4, 3, 40_000
+UNIT_IN, UNIT_OUT, DRAWS = 4, 3, 20_000
 RNG = np.random.default_rng(0)
 LOC, SCALE = RNG.normal(size=(UNIT_IN, UNIT_OUT)), np.exp(RNG.normal(size=(UNIT_IN, UNIT_OUT)) / 2)
 ROWS = RNG.normal(size=(5, UNIT_IN))
@@ -26,9 +26,9 @@ def keys(number=DRAWS, seed=0):
     return jax.random.split(jax.random.PRNGKey(seed), number)
 
 
-def acts(flipout, h=ROWS):
+def acts(flipout, h=ROWS, act=Unsampled.act):
     """Draws (DRAWS, *pre-activations) of what comes out."""
-    return np.asarray(jax.jit(jax.vmap(lambda key: weight(key, flipout).act(jnp.asarray(h))))(keys()), np.float64)
+    return np.asarray(jax.jit(jax.vmap(lambda key: act(weight(key, flipout), jnp.asarray(h))))(keys()), np.float64)
 
 
 def check_moments(draws, mean, variance):
@@ -96,6 +96,17 @@ def test_positions_of_a_row_act_as_rows(flipout):
     """Activations (rows, positions, unit_in), as of a convolution: the moments of each position."""
     h = np.stack([ROWS, ROWS[::-1]], axis=1)
     check_moments(acts(flipout, h), h @ LOC, h**2 @ SCALE**2)
+
+
+@KINDS
+def test_columns_act_as_rows(flipout):
+    """Activations with the unit first and the row last: the same law, and noise that rows do not share."""
+    h = np.stack([ROWS, ROWS[::-1]], axis=1)
+    found = np.moveaxis(acts(flipout, h.transpose(2, 1, 0), Unsampled.act_on_columns), (1, 3), (3, 1))
+    check_moments(found, h @ LOC, h**2 @ SCALE**2)
+    noise = found - h @ LOC
+    pairs = noise[:, 0] * noise[:, 1]
+    assert np.all(np.abs(pairs.mean(0)) < SIGMAS * pairs.std(0) / np.sqrt(DRAWS))
 
 
 @KINDS

@@ -1,6 +1,6 @@
 """What is left of the nets of finished runs, one row per run and rule, as CSV.
 
-    python docs/results/sparsity/collect.py runs/sparse/* > docs/results/sparsity/mnist.csv
+python docs/results/sparsity/collect.py runs/sparse/* > docs/results/sparsity/mnist.csv
 """
 
 import json
