@@ -140,8 +140,8 @@ pd.DataFrame(shares.to_list(), index=shares.index)
 # %% [markdown]
 # ## Gradient variance
 #
-# Why pre-activations and not weights: the variance of the gradient of the ELBO of LeNet-300-100 at batches of 100, summed
-# over its parameters, over that with sampled weights (`tests/benchmarks/gradient_variance.py`). Local
+# Why pre-activations and not weights: the variance of the gradient of the ELBO of LeNet-300-100 at batches of 100,
+# summed over its parameters, over that with sampled weights (`tests/benchmarks/gradient_variance.py`). Local
 # reparameterisation takes most of it out of the standard deviations, some of it out of the means.
 
 # %%
