@@ -104,7 +104,9 @@ class Seeds(Messenger):
     def process_message(self, msg: Any) -> None:
         draws = msg["type"] in ("sample", "plate", "prng_key", "control_flow") and msg["value"] is None
         if draws and msg["kwargs"]["rng_key"] is None:
-            msg["kwargs"]["rng_key"] = next(self.keys)
+            msg["kwargs"]["rng_key"] = next(self.keys, None)
+            if msg["kwargs"]["rng_key"] is None:
+                raise ValueError(f"a guide of more than {MOST_SITES} random sites; raise MOST_SITES in {__name__}")
 
 
 def normal(key: Any, shape: tuple[int, ...]) -> Any:

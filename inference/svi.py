@@ -61,7 +61,8 @@ class SVI:
     pretrain : steps at the start for which that is zero.
     kl_warmup : steps for which it then rises, linearly.
     init_scale : sigma at the start, in unconstrained space.
-    parameters : what is learned beside mu: ``sigma`` (additive, Molchanov et al. 2017) or ``alpha``.
+    parameters : what is learned beside mu: ``sigma`` (additive, Molchanov et al. 2017) or ``alpha``, with which a mean
+        cannot change its sign, for sigma is zero on the way.
     alpha : a fixed alpha of the weights, which makes the guide Gaussian dropout with noise N(1, alpha).
     log_alpha_clip : the weights keep abs(log alpha) below it.
     log_scale_max : log sigma stays below it (Kharitonov et al. 2018: -4, under a Gamma hyperprior).
@@ -100,6 +101,10 @@ class SVI:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"svi: {name} must be positive, got {value}")
+        if self.alpha is not None and (self.parameters == "alpha" or self.log_alpha_clip is not None):
+            raise ValueError("svi: alpha holds it fixed; leave out parameters and log_alpha_clip, which let it vary")
+        if self.log_scale_max is not None and (self.parameters == "alpha" or self.alpha is not None):
+            raise ValueError("svi: log_scale_max bounds a learned sigma; leave out alpha, or set parameters=sigma")
         if self.guide not in NORMALS:
             given = [f.name for f in fields(self)[7:] if getattr(self, f.name) != f.default]
             if given:

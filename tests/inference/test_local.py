@@ -243,8 +243,8 @@ def check_posterior(loc, log_scale, temperature=1.0, y=Y):
     mean = np.linalg.solve(precision, PRECISION / temperature * design.T @ np.asarray(y))
     sd = np.diag(precision) ** -0.5
     found = [np.concatenate([part[k].ravel() for k in ("base", "bias")]) for part in (loc, log_scale)]
-    assert np.abs((found[0] - mean) / sd).max() < 0.1
-    np.testing.assert_allclose(np.exp(found[1]), sd, rtol=0.05)
+    assert np.abs((found[0] - mean) / sd).max() < 0.15
+    np.testing.assert_allclose(np.exp(found[1]), sd, rtol=0.08)
 
 
 # The strategy.
@@ -382,6 +382,9 @@ def test_samplers_refuse_priors_that_are_none(config, make):
         ({"guide": "local", "alpha": 0.0}, "alpha must be positive"),
         ({"guide": "local", "log_alpha_clip": -8.0}, "log_alpha_clip must be positive"),
         ({"guide": "local", "parameters": "sigmas"}, "did you mean 'sigma'"),
+        ({"guide": "local", "alpha": 0.5, "parameters": "alpha"}, "alpha holds it fixed"),
+        ({"guide": "local", "alpha": 0.5, "log_alpha_clip": 8.0}, "alpha holds it fixed"),
+        ({"guide": "local", "parameters": "alpha", "log_scale_max": -4.0}, "log_scale_max bounds a learned sigma"),
     ],
 )
 def test_settings_that_mean_nothing(settings, says):
