@@ -69,13 +69,13 @@ BASE = dict(guide="local", lr=1e-3, batch_size=100, kl_warmup=1000, init_scale=f
 
 
 def sparse(prior, steps=4000, **more):
-    """Error in %, compression and the last ELBO of a small network on digits."""
+    """Error in %, compression and the objective at the end, in nats, of a small network on digits."""
     model = categorical(mlp(100, 50, activation="relu"), prior, 10)
     found = fit(model, SVI(**BASE, steps=steps, **more), x, y, progress=False)
     loc, scale = ({k: v[0] for k, v in part.items()} for part in (found.loc, found.scale))
     report = sparsity.report(model, loc, scale, digits)
-    elbo = (found.history["log_lik"] - found.history["kl"])[0, -5:].mean()
-    return {"error": report["error"]["after"], "compression": report["compression"], "ELBO": elbo}
+    objective = (found.history["log_lik"] - found.history["kl"])[0, -5:].mean()
+    return {"error": report["error"]["after"], "compression": report["compression"], "objective": objective}
 
 
 pd.DataFrame(
@@ -95,7 +95,7 @@ pd.DataFrame(
 
 # %%
 rows = {a: sparse(empirical_bayes.prior(a, 1e-8), log_scale_max=-4.0) for a in (0.505, 0.52, 0.6)}
-pd.DataFrame(rows).T.drop(columns="ELBO").rename_axis("a").round(2)
+pd.DataFrame(rows).T.drop(columns="objective").rename_axis("a").round(2)
 
 # %%
 published("sparsity").query("table == 2")[["network", "a", "b", "error", "error_sd", "compression", "compression_sd"]]
