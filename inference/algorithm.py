@@ -1,7 +1,7 @@
 """The contract of a strategy: three functions and how often to call them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Algorithm(NamedTuple):
@@ -36,3 +36,9 @@ class Algorithm(NamedTuple):
     ready: Callable | None = None
     method: str = "vectorised"
     moments: Callable | None = None
+
+
+def of_guide(config: Any, init: Callable, step: Callable, draw: Callable, **more: Any) -> Algorithm:
+    """The algorithm of a guide: `config.steps` steps fit it, and every draw comes from the guide they leave."""
+    counts = {"warmup": config.steps, "thin": 0, "draws": config.draws, "chains": config.chains}
+    return Algorithm(init, step, draw, **counts, independent_chains=False, **more)

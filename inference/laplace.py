@@ -14,7 +14,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from numpyro.distributions.util import cholesky_of_inverse
 
-from .algorithm import Algorithm
+from .algorithm import Algorithm, of_guide
 from .target import Sites, constrain, draw_rows, potential, start
 
 
@@ -57,16 +57,4 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
         z = unravel(flat)
         return constrain(model, z, x, y), {"log_p": -potential(model, z, x, y), "log_q": law.log_prob(flat)}
 
-    return Algorithm(
-        init,
-        step,
-        draw,
-        warmup=config.steps,
-        thin=0,
-        draws=config.draws,
-        chains=config.chains,
-        independent_chains=False,
-        approximation=True,
-        ready=ready,
-        method="sequential",
-    )
+    return of_guide(config, init, step, draw, approximation=True, ready=ready, method="sequential")

@@ -5,7 +5,6 @@ value, so it counts by its closed-form divergence alone.  Where all sites have v
 `TraceMeanField_ELBO`, with a weight on the divergences.
 """
 
-import logging
 import math
 from collections.abc import Callable
 from functools import partial
@@ -26,14 +25,10 @@ from numpyro.primitives import Messenger
 from ..models.local import Unsampled
 from ..models.ppl import language
 from . import normals
-from .algorithm import Algorithm
+from .algorithm import Algorithm, of_guide
 from .target import Sites, draw_rows, kept, on_rows
 
-UNREGISTERED = (
-    "svi: no closed-form divergence from a normal to the prior of {0}; it is sampled as a weight, not locally"
-)
 MOST_SITES = 256  # of a guide
-log = logging.getLogger(__name__)
 
 
 class Parts(NamedTuple):
@@ -159,7 +154,7 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
 
     def init(key: Any, x: Any, y: Any) -> State:
         sites = layout(model, found, x, y)
-        report_unregistered(sites)
+        normals.report_unregistered(sites)
         known.update(normals.means(config.start, sites) if config.start else {})
         return State(svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size)).optim_state)
 
@@ -195,18 +190,7 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
         real = {k: law for k, law in real.items() if isinstance(law, dist.Normal)}
         return {k: law.loc for k, law in real.items()}, {k: law.scale for k, law in real.items()}
 
-    return Algorithm(
-        init,
-        step,
-        draw,
-        warmup=config.steps,
-        thin=0,
-        draws=config.draws,
-        chains=config.chains,
-        independent_chains=False,
-        moments=moments,
-        method="sequential",
-    )
+    return of_guide(config, init, step, draw, moments=moments, method="sequential")
 
 
 def ramp(step: Any, pretrain: int, warmup: int) -> Any:
@@ -220,43 +204,12 @@ def layout(model: Callable, found: Sites, x: Any, y: Any) -> dict[str, normals.S
 
     def look(x: Any, y: Any) -> None:
         trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
-        sites.update({name: _site(name, trace[name]["fn"]) for name in found.latent})
+        laws = {name: trace[name]["fn"] for name in found.latent}
+        sites.update(normals.layout(language("numpyro"), laws, dist.biject_to, kl_divergence))
 
     with handlers.block():  # the guide that asks is being traced itself
         jax.eval_shape(look, x[:1], y[:1])  # abstractly: no number is computed
     return sites
-
-
-def _site(name: str, law: Any) -> normals.Site:
-    shape, real = tuple(law.shape()), _is_real(law.support)
-    local = real and is_weight(name, shape) and _registered(law, shape)
-    return normals.Site(shape, None if real else dist.biject_to(law.support), local)
-
-
-def is_weight(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether a site is what a layer multiplies its activations by."""
-    return name.endswith((".weight", ".base")) and len(shape) >= 2
-
-
-def _is_real(support: Any) -> bool:
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-    return support is dist.constraints.real
-
-
-def _registered(law: Any, shape: tuple[int, ...]) -> bool:
-    try:
-        kl_divergence(dist.Normal(jnp.zeros(shape), jnp.ones(shape)).to_event(len(shape)), law)
-    except NotImplementedError:
-        return False
-    return True
-
-
-def report_unregistered(sites: dict[str, normals.Site]) -> None:
-    """Say which weights are sampled after all."""
-    for name, site in sites.items():
-        if is_weight(name, site.shape) and not site.local:
-            log.warning(UNREGISTERED.format(name))
 
 
 def _start(known: dict[str, Any]) -> Callable:

@@ -4,12 +4,17 @@ A site with constrained support gets the image of a normal.  A weight may be lef
 its layer samples pre-activations; the language says how, by a distribution whose draws are unsampled weights.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..models.ppl import PPL
 
+UNREGISTERED = (
+    "svi: no closed-form divergence from a normal to the prior of {0}; it is sampled as a weight, not locally"
+)
+log = logging.getLogger(__name__)
 SPREAD = 0.1  # standard deviation of the first log sigma (Kharitonov, Molchanov & Vetrov 2018, appendix A)
 
 
@@ -19,6 +24,44 @@ class Site(NamedTuple):
     shape: tuple[int, ...]
     transform: Any
     local: bool
+
+
+def layout(p: PPL, laws: dict[str, Any], biject_to: Callable, kl_divergence: Callable) -> dict[str, Site]:
+    """The sites with these laws in the program; a weight may wait if its divergence from a normal is registered."""
+
+    def site(name: str, law: Any) -> Site:
+        shape, real = tuple(law.shape()), _is_real(p, law.support)
+        normal = p.dist.Normal(p.xp.zeros(shape), p.xp.ones(shape)).to_event(len(shape))
+        local = real and is_weight(name, shape) and _registered(kl_divergence, normal, law)
+        return Site(shape, None if real else biject_to(law.support), local)
+
+    return {name: site(name, law) for name, law in laws.items()}
+
+
+def is_weight(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a site is what a layer multiplies its activations by."""
+    return name.endswith((".weight", ".base")) and len(shape) >= 2
+
+
+def report_unregistered(sites: dict[str, Site]) -> None:
+    """Say which weights are sampled after all."""
+    for name, site in sites.items():
+        if is_weight(name, site.shape) and not site.local:
+            log.warning(UNREGISTERED.format(name))
+
+
+def _is_real(p: PPL, support: Any) -> bool:
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return support is p.dist.constraints.real
+
+
+def _registered(kl_divergence: Callable, normal: Any, law: Any) -> bool:
+    try:
+        kl_divergence(normal, law)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def sample(p: PPL, sites: dict[str, Site], config: Any, start: Callable, unsampled: Any) -> None:

@@ -23,7 +23,7 @@ from numpyro.infer.util import log_density
 
 from ..models.names import unknown
 from . import laplace, local
-from .algorithm import Algorithm
+from .algorithm import Algorithm, of_guide
 from .target import Sites, draw_rows, kept, on_rows, refuse_discrete, refuse_improper, uniform
 
 GUIDES = {
@@ -151,17 +151,7 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
             stats = {"log_p": log_density(model, (x, y), {}, values)[0], "log_q": log_q}
         return _with_weights(model, latent, x, y), stats
 
-    return Algorithm(
-        init,
-        step,
-        draw,
-        warmup=config.steps,
-        thin=0,
-        draws=config.draws,
-        chains=config.chains,
-        independent_chains=False,
-        approximation=config.guide not in POINTS,
-    )
+    return of_guide(config, init, step, draw, approximation=config.guide not in POINTS)
 
 
 def _refuse(guide: str, found: Sites) -> None:

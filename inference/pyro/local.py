@@ -17,8 +17,8 @@ from torch.distributions import biject_to, kl_divergence
 from ...models.local import Unsampled
 from ...models.ppl import language
 from .. import normals
-from ..algorithm import Algorithm
-from ..local import Parts, is_weight, report_unregistered
+from ..algorithm import Algorithm, of_guide
+from ..local import Parts
 from ..target import Sites, kept
 from .target import aside, draw_rows, latent, made, on_device, on_rows, started
 
@@ -114,7 +114,7 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
     def init(key: int, x: Any, y: Any) -> State:
         if not sites:  # alike for all chains
             sites.update(layout(model, x, y))
-            report_unregistered(sites)
+            normals.report_unregistered(sites)
             known.update(normals.means(config.start, sites) if config.start else {})
         with store.scope() as params:
             traces(program, guide, (x, y, draw_rows(x.shape[0], config.batch_size)), {})
@@ -151,18 +151,7 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
             both = {name: normals.moments(p, name, site, config, start) for name, site in real.items()}
         return {name: loc for name, (loc, _) in both.items()}, {name: scale for name, (_, scale) in both.items()}
 
-    return Algorithm(
-        init,
-        step,
-        draw,
-        warmup=config.steps,
-        thin=0,
-        draws=config.draws,
-        chains=config.chains,
-        independent_chains=False,
-        moments=moments,
-        method="sequential",
-    )
+    return of_guide(config, init, step, draw, moments=moments, method="sequential")
 
 
 def ramp(step: int, pretrain: int, warmup: int) -> float:
@@ -174,27 +163,8 @@ def layout(model: Callable, x: Any, y: Any) -> dict[str, normals.Site]:
     """What the guide needs to know of the latent sites; weights of a layer may wait if their divergence is known."""
     with aside(x):
         found = latent(poutine.trace(started(model)).get_trace(x[:2], y[:2]))
-    return {name: _site(name, site["fn"]) for name, site in found.items()}
-
-
-def _site(name: str, law: Any) -> normals.Site:
-    shape, real = tuple(law.shape()), _is_real(law.support)
-    local = real and is_weight(name, shape) and _registered(law, shape)
-    return normals.Site(shape, None if real else biject_to(law.support), local)
-
-
-def _is_real(support: Any) -> bool:
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-    return support is dist.constraints.real
-
-
-def _registered(law: Any, shape: tuple[int, ...]) -> bool:
-    try:
-        kl_divergence(dist.Normal(torch.zeros(shape), torch.ones(shape)).to_event(len(shape)), law)
-    except NotImplementedError:
-        return False
-    return True
+    laws = {name: site["fn"] for name, site in found.items()}
+    return normals.layout(language("pyro"), laws, biject_to, kl_divergence)
 
 
 def _start(known: dict[str, Any]) -> Callable:

@@ -14,7 +14,7 @@ from pyro.infer import SVI as PyroSVI
 from pyro.infer import Trace_ELBO, autoguide
 from pyro.optim import LambdaLR  # type: ignore[attr-defined]
 
-from ..algorithm import Algorithm
+from ..algorithm import Algorithm, of_guide
 from ..svi import NORMALS, POINTS, SVI, is_noise
 from ..target import Sites
 from . import local
@@ -81,15 +81,11 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
             return sites, {}
         return sites, {"log_p": log_p, "log_q": trace.log_prob_sum()}  # both in the constrained space
 
-    return Algorithm(
+    return of_guide(
+        config,
         init,
         step,
         draw,
-        warmup=config.steps,
-        thin=0,
-        draws=config.draws,
-        chains=config.chains,
-        independent_chains=False,
         approximation=config.guide not in POINTS,
         ready=ready if config.guide == "laplace" else None,
         method="sequential",

@@ -365,7 +365,7 @@ def test_unregistered_divergence_is_said_once(digits, caplog):
     config = SVI(**DIGITS, steps=30, draws=2, chains=2)
     with caplog.at_level(logging.WARNING):
         found = fit(classifier(empirical_bayes.student_t(1.0, 1.0, "marginal")), config, *digits, progress=False)
-    assert caplog.messages == [in_numpyro.UNREGISTERED.format(f"layer{i}.weight") for i in (0, 1)]
+    assert caplog.messages == [normals.UNREGISTERED.format(f"layer{i}.weight") for i in (0, 1)]
     assert found.loc["layer0.weight"].shape == (2, 64, 20)
     assert np.isfinite(found.history["loss"]).all()
 
