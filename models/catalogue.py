@@ -119,16 +119,16 @@ def structure(name: str) -> Structure:
     return STRUCTURES[name]
 
 
-def prior(spec: str, structure: str = "ard", form: str = "expanded") -> Prior:
+def prior(spec: str, structure: str = "ard", form: str = "expanded", sigma0: float | None = None) -> Prior:
     """The prior of weights that `spec` names: a noise under a structure in a form, or a prior of `PRIORS`.
 
-    Raises ValueError as `noise` and `weight.prior` do, and for a structure or form beside a prior that has none.
+    Raises ValueError as `noise` and `weight.prior` do, and for what a prior of `PRIORS` does not have.
     """
     name, _, text = spec.partition(":")
     if name not in PRIORS:
-        return weight.prior(noise(spec), structure, form)
-    if (structure, form) != ("ard", "expanded"):
-        raise ValueError(f"{name} is a law of every weight by itself: leave structure and form out")
+        return weight.prior(noise(spec), structure, form, sigma0)
+    if (structure, form, sigma0) != ("ard", "expanded", None):
+        raise ValueError(f"{name} is a law of every weight by itself: leave structure, form and sigma0 out")
     known = inspect.signature(PRIORS[name]).parameters
     return PRIORS[name](**_numbers(f"prior {name}", text, known))
 
@@ -141,16 +141,23 @@ def described(spec: str, structure: str) -> str:
     return f"{noise(spec)} {structure}"
 
 
-def model(prior: Prior, network: Network, task: str, classes: int = 2) -> Callable[..., Any]:
+def model(
+    prior: Prior, network: Network, task: str, classes: int = 2, precision: float | None = None
+) -> Callable[..., Any]:
     """The model ``(x, y=None, batch_size=None) -> f`` of these parts, with the likelihood of the `task`.
 
-    `task` is ``"regression"`` (Gaussian, its precision learned), ``"binary"`` (Bernoulli) or ``"categorical"`` with so
-    many `classes`.  Raises ValueError where the parts do not go together.
+    `task` is ``"regression"`` (Gaussian, with this `precision` of the standardised target, or a learned one),
+    ``"binary"`` (Bernoulli) or ``"categorical"`` with so many `classes`.  Raises ValueError where the parts do not go
+    together.
     """
     if task not in TASKS:
         raise unknown("task", task, TASKS)
+    if precision is not None and task != "regression":
+        raise ValueError(f"precision belongs to a regression, and the task is {task}; leave it out")
     if task == "regression":
-        return likelihood.gaussian(network, prior)
+        return (
+            likelihood.gaussian(network, prior) if precision is None else likelihood.gaussian(network, prior, precision)
+        )
     if task == "binary":
         return likelihood.bernoulli(network, prior)
     return likelihood.categorical(network, prior, classes)
