@@ -126,7 +126,8 @@ def prior(spec: str, structure: str = "ard", form: str = "expanded", sigma0: flo
     """
     name, _, text = spec.partition(":")
     if name not in PRIORS:
-        return weight.prior(noise(spec), structure, form, sigma0)
+        width = {} if sigma0 is None else {"sigma0": sigma0}
+        return weight.prior(noise(spec), structure, form, **width)
     if (structure, form, sigma0) != ("ard", "expanded", None):
         raise ValueError(f"{name} is a law of every weight by itself: leave structure, form and sigma0 out")
     known = inspect.signature(PRIORS[name]).parameters

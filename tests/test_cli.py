@@ -305,7 +305,7 @@ def test_a_papers_prior_by_name(tmp_path):
 @pytest.mark.parametrize(
     "prior, words, said",
     [
-        ("sparse_vd", ("--structure", "iid"), "leave structure and form out"),
+        ("sparse_vd", ("--structure", "iid"), "leave structure, form and sigma0 out"),
         ("empirical_bayes:a=0.4", (), "a must be greater than 1/2"),
         ("sparse_vd", ("--network", "lenet5"), "lenet5 needs square images"),
     ],

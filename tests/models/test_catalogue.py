@@ -153,7 +153,7 @@ def test_a_papers_prior_by_its_name():
 @pytest.mark.parametrize(
     "spec, structure, said",
     [
-        ("sparse_vd", "iid", "leave structure and form out"),
+        ("sparse_vd", "iid", "leave structure, form and sigma0 out"),
         ("sparse_vd:a=1", "ard", "unknown setting of prior sparse_vd 'a'"),
         ("sparse_vd:approximate=2", "ard", "prior sparse_vd: approximate must be 0 or 1, got '2'"),
         ("sparse_vd:approximate=yes", "ard", "prior sparse_vd: approximate must be a number, got 'yes'"),
