@@ -24,7 +24,7 @@ from numpyro.primitives import Messenger
 
 from ..models.local import Unsampled
 from ..models.ppl import language
-from . import normals
+from . import normals, scales
 from .algorithm import Algorithm, of_guide
 from .target import Sites, draw_rows, kept, on_rows
 
@@ -130,7 +130,7 @@ class FlipoutNormal(LocalNormal):
     flipout = True
 
 
-LAWS = {"local": LocalNormal, "flipout": FlipoutNormal}
+LAWS = {"local": LocalNormal, "em": LocalNormal, "flipout": FlipoutNormal}
 
 
 class State(NamedTuple):
@@ -140,12 +140,13 @@ class State(NamedTuple):
 
 
 def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
-    """Bind the guides ``local`` and ``flipout`` to a NumPyro program; `config` is an `SVI`."""
+    """Bind the guides ``local``, ``flipout`` and ``em`` to a NumPyro program; `config` is an `SVI`."""
     program, known = on_rows(model), {}
 
     def guide_of(unsampled: Any) -> Callable:
         def guide(x: Any, y: Any, rows: Any = None) -> None:
-            normals.sample(language("numpyro"), layout(model, found, x, y), config, _start(known), unsampled)
+            choose = scales.chosen(model, config.sweeps, config.kl == "sum", x, y) if config.guide == "em" else None
+            normals.sample(language("numpyro"), layout(model, found, x, y), config, _start(known), unsampled, choose)
 
         return guide
 
@@ -162,6 +163,8 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
         key, key_rows = jax.random.split(key)
         rows = draw_rows(key_rows, x.shape[0], config.batch_size)
         weight = config.kl_weight * ramp(state.optimiser[0], config.pretrain, config.kl_warmup)
+        if config.kl == "mean":
+            weight *= x.shape[0] / normals.weights(layout(model, found, x, y))
 
         def loss(params: dict) -> tuple[Any, Parts]:
             one = partial(
@@ -204,8 +207,8 @@ def layout(model: Callable, found: Sites, x: Any, y: Any) -> dict[str, normals.S
 
     def look(x: Any, y: Any) -> None:
         trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
-        laws = {name: trace[name]["fn"] for name in found.latent}
-        sites.update(normals.layout(language("numpyro"), laws, dist.biject_to, kl_divergence))
+        latent = {name: trace[name] for name in found.latent}
+        sites.update(normals.layout(language("numpyro"), latent, dist.biject_to, kl_divergence))
 
     with handlers.block():  # the guide that asks is being traced itself
         jax.eval_shape(look, x[:1], y[:1])  # abstractly: no number is computed

@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..models.m_step import MStep
 from ..models.ppl import PPL
+from . import scales
 
 UNREGISTERED = (
     "svi: no closed-form divergence from a normal to the prior of {0}; it is sampled as a weight, not locally"
@@ -19,28 +21,43 @@ SPREAD = 0.1  # standard deviation of the first log sigma (Kharitonov, Molchanov
 
 
 class Site(NamedTuple):
-    """A latent site: its shape, the bijection from the reals to its support (None: the reals), whether it may wait."""
+    """A latent site.
+
+    shape : of its value.
+    transform : the bijection from the reals to its support; None for the reals.
+    local : whether it may wait to be sampled.
+    m_step : of a scale whose noise has one in closed form.
+    """
 
     shape: tuple[int, ...]
     transform: Any
     local: bool
+    m_step: MStep | None = None
 
 
-def layout(p: PPL, laws: dict[str, Any], biject_to: Callable, kl_divergence: Callable) -> dict[str, Site]:
-    """The sites with these laws in the program; a weight may wait if its divergence from a normal is registered."""
+def layout(p: PPL, traced: dict[str, Any], biject_to: Callable, kl_divergence: Callable) -> dict[str, Site]:
+    """What the guide needs to know of the latent sites, as a trace of the program has them.
 
-    def site(name: str, law: Any) -> Site:
+    A weight may wait if its divergence from a normal is registered.
+    """
+
+    def site(name: str, law: Any, infer: dict) -> Site:
         shape, real = tuple(law.shape()), _is_real(p, law.support)
         normal = p.dist.Normal(p.xp.zeros(shape), p.xp.ones(shape)).to_event(len(shape))
         local = real and is_weight(name, shape) and _registered(kl_divergence, normal, law)
-        return Site(shape, None if real else biject_to(law.support), local)
+        return Site(shape, None if real else biject_to(law.support), local, infer.get("m_step"))
 
-    return {name: site(name, law) for name, law in laws.items()}
+    return {name: site(name, found["fn"], found["infer"]) for name, found in traced.items()}
 
 
 def is_weight(name: str, shape: tuple[int, ...]) -> bool:
     """Whether a site is what a layer multiplies its activations by."""
     return name.endswith((".weight", ".base")) and len(shape) >= 2
+
+
+def weights(sites: dict[str, Site]) -> int:
+    """How many weights the layers have."""
+    return sum(math.prod(site.shape) for name, site in sites.items() if is_weight(name, site.shape))
 
 
 def report_unregistered(sites: dict[str, Site]) -> None:
@@ -64,7 +81,9 @@ def _registered(kl_divergence: Callable, normal: Any, law: Any) -> bool:
     return True
 
 
-def sample(p: PPL, sites: dict[str, Site], config: Any, start: Callable, unsampled: Any) -> None:
+def sample(
+    p: PPL, sites: dict[str, Site], config: Any, start: Callable, unsampled: Any, choose: Callable | None = None
+) -> None:
     """Run the guide: one sample statement per site, with the learned values ``{name}.loc`` and ``{name}.log_scale``.
 
     Parameters
@@ -72,9 +91,19 @@ def sample(p: PPL, sites: dict[str, Site], config: Any, start: Callable, unsampl
     config : an `SVI`: init_scale, parameters, alpha, log_alpha_clip, log_scale_max.
     start : ``(name, shape, mean, sd) -> initial value`` of a parameter, normal draws as the `param` of `p` takes them.
     unsampled : distribution class (loc, scale) for sites that may wait; None samples them all as arrays.
+    choose : how the scales become points, for the guide ``em`` (see `scales`).
     """
-    for name, site in sites.items():
-        loc, scale = moments(p, name, site, config, start)
+    steps = scales.m_steps({name: site.m_step for name, site in sites.items()}) if choose else {}
+    both = {name: moments(p, name, site, config, start) for name, site in sites.items() if name not in steps}
+    if choose:
+        values = {name: loc if (t := sites[name].transform) is None else t(loc) for name, (loc, _) in both.items()}
+        second = {name: loc**2 + scale**2 for name, (loc, scale) in both.items() if sites[name].local}
+        points = choose(steps, {name: sites[name].shape for name in steps}, values, second)
+        for name, (value, density) in points.items():
+            p.sample(name, p.dist.Delta(value, event_dim=len(sites[name].shape)))
+            p.factor(f"{name}.density", density)
+    for name, (loc, scale) in both.items():
+        site = sites[name]
         law = (unsampled if site.local and unsampled else p.dist.Normal)(loc, scale)
         if site.transform is not None:
             law = p.dist.TransformedDistribution(law, [site.transform])

@@ -27,6 +27,7 @@ GUIDES = {
     "flow": "inverse autoregressive flow",
     "local": "independent normals, each row drawing its own pre-activations (local reparameterisation)",
     "flipout": "independent normals, the rows sharing one draw of the weights up to random signs",
+    "em": "variational EM: as local, with every scale a point at the closed-form M-step of its noise",
 }
 NEW = re.compile(r"[^=:]+(:|$)")  # a token that begins a strategy: "nuts", "svi:guide=flow", but not "steps=5000"
 

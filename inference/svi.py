@@ -1,13 +1,11 @@
 """Stochastic variational inference with a guide by name.
 
-The guides are NumPyro's autoguides, and one of the zoo's own: ``dropout`` is q(lambda, W) = p(lambda) delta(W), so that
-its ELBO is the Monte-Carlo dropout objective E_p(lambda)[log p(y given lambda W)] + log p(W) (Nalisnick, Anandkumar &
-Smyth 2015, eq 3), with one lambda per step and minibatch, not one per example.  ``laplace`` has a file of its own, and
-so have ``local`` and ``flipout``: independent normals whose layers sample pre-activations, not weights.
+The guides are NumPyro's autoguides, and the zoo's own, each in a file of its own: ``dropout`` (noise from its prior,
+weights a point), ``laplace``, and ``local``, ``flipout`` and ``em`` (independent normals whose layers sample
+pre-activations, not weights; with `scales` at their M-steps).
 """
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -22,7 +20,7 @@ from numpyro.infer.svi import SVIState
 from numpyro.infer.util import log_density
 
 from ..models.names import unknown
-from . import laplace, local
+from . import dropout, laplace, local
 from .algorithm import Algorithm, of_guide
 from .target import Sites, draw_rows, kept, on_rows, refuse_discrete, refuse_improper, uniform
 
@@ -36,27 +34,46 @@ GUIDES = {
     "flow": autoguide.AutoIAFNormal,
     "local": None,
     "flipout": None,
+    "em": None,
 }
 POINTS = ("map", "dropout")  # guides without a density
-NORMALS = ("local", "flipout")  # guides with settings of their own
-PARAMETERS = ("sigma", "alpha")
+NORMALS = ("local", "flipout", "em")  # guides with settings of their own
+KNOWN = {  # values of the settings that are words
+    "objective": dropout.OBJECTIVES,
+    "mask": dropout.MASKS,
+    "prediction": dropout.PREDICTIONS,
+    "kl": ("sum", "mean"),
+    "parameters": ("sigma", "alpha"),
+}
 
 
 @dataclass(frozen=True)
 class SVI:
     """Settings of `svi`.
 
-    guide : ``map``, ``dropout``, ``mean_field``, ``low_rank``, ``full_rank``, ``laplace``, ``flow``, ``local`` or
-        ``flipout``.
+    guide : ``map``, ``dropout``, ``mean_field``, ``low_rank``, ``full_rank``, ``laplace``, ``flow``, ``local``,
+        ``flipout`` or ``em``.
     steps : gradient steps.
-    lr : Adam's learning rate; constant for the first half, then linear to zero.
+    lr : Adam's learning rate, constant at first.
+    decay : the share of the steps, the last ones, over which it then falls to zero, linearly.
     batch_size : rows per step, drawn with replacement; None for all.
     particles : draws of the guide per gradient.
     draws : posterior draws taken from the fitted guide, per chain.
     chains : independent restarts.
 
-    The others are of the guides ``local`` and ``flipout``, with q(w) = N(mu, sigma^2) and alpha = sigma^2 / mu^2.
+    Of the guide ``dropout``, with `particles` draws of the noise a step (see `dropout` for what each is):
 
+    objective : ``average`` (Monte-Carlo dropout), ``importance`` (its importance-weighted bound: marginal MAP) or
+        ``tail_adaptive``.
+    mask : one draw of the noise for the ``function``, shared by all rows, or one for each ``example``.
+    prediction : ``average`` over draws of the noise, or the ``mean_weight``, the noise at its mean.
+
+    The others are of the guides ``local``, ``flipout`` and ``em``, with q(w) = N(mu, sigma^2), alpha = sigma^2 / mu^2.
+
+    sweeps : of ``em``, how often the scales of a weight take turns at their M-steps in each step.
+    kl : ``sum`` for the ELBO.  ``mean`` averages the divergence over the weights and the log likelihood over the rows,
+        that is, multiplies the divergence by rows / weights, and leaves out the density of a scale under ``em``: the
+        objective of the released code of Nalisnick, Hernandez-Lobato & Smyth (2019), which is no bound on the evidence.
     kl_weight : what the divergence is multiplied by; 1 is the ELBO.
     pretrain : steps at the start for which that is zero.
     kl_warmup : steps for which it then rises, linearly.
@@ -72,10 +89,16 @@ class SVI:
     guide: str = "mean_field"
     steps: int = 10_000
     lr: float = 0.01
+    decay: float = 0.5
     batch_size: int | None = None
     particles: int = 1
     draws: int = 1000
     chains: int = 1
+    objective: str = "average"
+    mask: str = "function"
+    prediction: str = "average"
+    sweeps: int = 1
+    kl: str = "sum"
     kl_weight: float = 1.0
     pretrain: int = 0
     kl_warmup: int = 0
@@ -89,9 +112,12 @@ class SVI:
     def __post_init__(self) -> None:
         if self.guide not in GUIDES:
             raise unknown("guide", self.guide, GUIDES)
-        if self.parameters not in PARAMETERS:
-            raise unknown("parameters", self.parameters, PARAMETERS)
-        for name in ("steps", "lr", "particles", "draws", "chains", "init_scale"):
+        for name, known in KNOWN.items():
+            if getattr(self, name) not in known:
+                raise unknown(name, getattr(self, name), known)
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"svi: decay, a share of the steps, must lie between 0 and 1, got {self.decay}")
+        for name in ("steps", "lr", "particles", "draws", "chains", "sweeps", "init_scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"svi: {name} must be positive, got {getattr(self, name)}")
         for name in ("kl_weight", "pretrain", "kl_warmup"):
@@ -105,12 +131,23 @@ class SVI:
             raise ValueError("svi: alpha holds it fixed; leave out parameters and log_alpha_clip, which let it vary")
         if self.log_scale_max is not None and (self.parameters == "alpha" or self.alpha is not None):
             raise ValueError("svi: log_scale_max bounds a learned sigma; leave out alpha, or set parameters=sigma")
-        if self.guide not in NORMALS:
-            given = [f.name for f in fields(self)[7:] if getattr(self, f.name) != f.default]
-            if given:
-                raise ValueError(f"svi: {given[0]} is a setting of the guides local and flipout, not of {self.guide}")
+        for f in fields(self):
+            owners = OWNERS.get(f.name, GUIDES)
+            if self.guide not in owners and getattr(self, f.name) != f.default:
+                raise ValueError(f"svi: {f.name} is a setting of {_either(owners)}, not of the guide {self.guide}")
 
 
+def _either(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"the guides {', '.join(most)} and {last}" if most else f"the guide {last}"
+
+
+OWNERS = {  # the guides that a setting belongs to, where it is not of all
+    **dict.fromkeys(("objective", "mask", "prediction"), ("dropout",)),
+    "sweeps": ("em",),
+    **dict.fromkeys(("kl", "kl_weight", "pretrain", "kl_warmup", "init_scale", "parameters"), NORMALS),
+    **dict.fromkeys(("alpha", "log_alpha_clip", "log_scale_max", "start"), NORMALS),
+}
 State = SVIState  # NumPyro's
 
 
@@ -118,21 +155,22 @@ State = SVIState  # NumPyro's
 def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
     """Bind `svi` to a NumPyro program ``model(x, y)`` (with ``batch_size=`` if the config has one)."""
     _refuse(config.guide, found)
-    half = config.steps // 2
-    optimiser = optax.adam(optax.linear_schedule(config.lr, 0.0, max(config.steps - half, 1), half))
+    falling = round(config.decay * config.steps)
+    rate = optax.linear_schedule(config.lr, 0.0, falling, config.steps - falling) if falling else config.lr
+    optimiser = optax.adam(rate)
     if config.guide == "laplace":
         return laplace.algorithm(config, model, found, optimiser)
     if config.guide in NORMALS:
         return local.algorithm(config, model, found, optimiser)
-    program = on_rows(model)
-    auto = GUIDES[config.guide]
-    guide = _on_rows(auto(program, init_loc_fn=uniform(0.1))) if auto else _dropout(model)
+    if config.guide == "dropout":
+        return dropout.algorithm(config, model, found, optimiser)
+    program, auto = on_rows(model), GUIDES[config.guide]
+    assert auto is not None  # the others have files of their own
+    guide = _on_rows(auto(program, init_loc_fn=uniform(0.1)))
     svi = NumPyroSVI(program, guide, optimiser, Trace_ELBO(num_particles=config.particles))
 
     def init(key: Any, x: Any, y: Any) -> State:
-        with warnings.catch_warnings():  # dropout draws its discrete noise from the prior, which needs no gradient
-            warnings.filterwarnings("ignore", "Currently, SVI with Trace_ELBO loss does not support", UserWarning)
-            return svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))
+        return svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         rows = draw_rows(key, x.shape[0], config.batch_size)
@@ -171,29 +209,6 @@ def _on_rows(auto: Callable) -> Callable:
             return auto(x, y, None)
         with handlers.substitute(data={"data": rows}):
             return auto(x, y, rows)
-
-    return guide
-
-
-def is_noise(name: str) -> bool:
-    """Whether a site belongs to a noise: structures call noises ``{layer}.scale...``."""
-    return ".scale" in name
-
-
-def _dropout(model: Callable) -> Callable:
-    """q(lambda, W) = p(lambda) delta(W): noise sites from their prior, all others points."""
-    program = on_rows(model)
-
-    def without_noise(x: Any, y: Any, rows: Any = None) -> Any:
-        seeded = handlers.seed(program, jax.random.PRNGKey(0))
-        return handlers.block(seeded, hide_fn=lambda s: s["type"] == "sample" and is_noise(s["name"]))(x, y, rows)
-
-    points = _on_rows(autoguide.AutoDelta(without_noise, init_loc_fn=uniform(0.1)))
-
-    def guide(x: Any, y: Any, rows: Any = None) -> Any:
-        values = points(x, y, rows)
-        with handlers.block(hide_fn=lambda s: not is_noise(s.get("name", ""))), handlers.substitute(data=values):
-            program(x, y, rows)
 
     return guide
 

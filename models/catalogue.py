@@ -27,16 +27,21 @@ FIXED = {"linear": mlp, **{name: f for name, f in NETWORKS.items() if not inspec
 EXAMPLES = {
     "linear": "no hidden layer: regression, or logistic regression",
     "mlp:50": "a perceptron with hidden layers of these widths",
-    "mlp:50-50,activation=relu": "tanh (the default) or relu",
-    "residual_mlp:50-50": "h + act(h W + b) wherever a layer keeps its width",
+    "mlp:50-50,activation=relu": "tanh (the default) or relu; bias=0 for no biases",
+    "residual_mlp:50-50": "h + act(h W + b) wherever a layer keeps its width; relu is the default",
     "lenet_300_100": "a perceptron of 300 and 100 ReLU units",
     "lenet5": "two convolutions and two dense layers, for images such as MNIST's",
     "alexnet": "five convolutions and two dense layers, for images such as CIFAR-10's",
     "vgg": "13 convolutions and two dense layers, normalised, for images such as CIFAR-10's",
 }
 # priors of the papers that put a law on every weight by itself, with no structure or form to choose
-PRIORS: dict[str, Callable[..., Prior]] = {"sparse_vd": sparse_vd.prior, "empirical_bayes": empirical_bayes.prior}
+PRIORS: dict[str, Callable[..., Prior]] = {
+    "normal": weight.normal,
+    "sparse_vd": sparse_vd.prior,
+    "empirical_bayes": empirical_bayes.prior,
+}
 PRIOR_MEANINGS = {
+    "normal": "no noise: every weight N(0, sigma0^2), by default with sigma0 = 1 / sqrt(fan_in)",
     "sparse_vd": "sparse variational dropout: p(w) proportional to 1 / abs(w); approximate=1 for the published fit",
     "empirical_bayes": "every weight has a precision of its own that the data choose, under Gamma(a, rate b)",
 }
@@ -109,7 +114,12 @@ def network(spec: str) -> Network:
         sizes = [int(width) for width in widths.split("-")]
     except ValueError:
         raise ValueError(f"network {name}: widths are whole numbers, as in {name}:50-50, got {widths!r}") from None
-    return NETWORKS[name](*sizes, **dict(_settings(f"network {name}", rest, ["activation"])))
+    settings: dict[str, Any] = dict(_settings(f"network {name}", rest, ["activation", "bias"]))
+    if settings.get("bias", "1") not in ("0", "1"):
+        raise ValueError(f"network {name}: bias must be 0 or 1, got {settings['bias']!r}")
+    if "bias" in settings:
+        settings["bias"] = settings["bias"] == "1"
+    return NETWORKS[name](*sizes, **settings)
 
 
 def structure(name: str) -> Structure:

@@ -1,8 +1,9 @@
 """Networks: functions ``(p, x, prior, out) -> f`` written in the array namespace only, for either language.
 
 `x` has shape (rows, features), `f` has shape (rows, out).  Every weight comes from the one `prior`
-``(p, name, shape) -> weight``: a matrix (unit_in, unit_out) or a kernel (height, width, unit_in, unit_out), an array or
-not yet sampled (`noisezoo.models.local`).  Biases have a standard normal prior.  Layers are called layer0, layer1, ...
+``(p, name, shape) -> weight``: a matrix (unit_in, unit_out) or a kernel (height, width, unit_in, unit_out); an array,
+not yet sampled (`noisezoo.models.local`), or with scales of its own for each row (`noisezoo.models.per_row`).  Biases,
+where there are any, have a standard normal prior.  Layers are called layer0, layer1, ...
 
 The rows of an image network are images: side * side pixels, or side * side * 3 numbers with the channel last.  Inside,
 images are (unit, height, width, rows): patches are then copied in long runs, and a convolution is one product of two
@@ -17,6 +18,7 @@ from typing import Any
 
 from .local import Unsampled, times_columns
 from .names import unknown
+from .per_row import PerRow
 from .ppl import PPL
 from .weight import Prior
 
@@ -33,13 +35,13 @@ VGG = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)) 
 
 def linear(h: Any, w: Any) -> Any:
     """The action of a weight (unit_in, unit_out) on activations (..., unit_in)."""
-    return w.act(h) if isinstance(w, Unsampled) else h @ w
+    return w.act(h) if isinstance(w, (Unsampled, PerRow)) else h @ w
 
 
-def layer(p: PPL, h: Any, prior: Prior, name: str, out: int) -> Any:
-    """An affine layer: activations (rows, unit_in) to pre-activations (rows, out)."""
-    weight = prior(p, name, (h.shape[-1], out))
-    return linear(h, weight) + _bias(p, name, out)
+def layer(p: PPL, h: Any, prior: Prior, name: str, out: int, bias: bool = True) -> Any:
+    """An affine layer, or a linear one: activations (rows, unit_in) to pre-activations (rows, out)."""
+    z = linear(h, prior(p, name, (h.shape[-1], out)))
+    return z + _bias(p, name, out) if bias else z
 
 
 def conv(xp: Any, h: Any, w: Any, padding: str = "valid") -> Any:
@@ -74,21 +76,22 @@ def max_pool(xp: Any, h: Any, size: int) -> Any:
 
 
 @cache
-def mlp(*widths: int, activation: str = "tanh") -> Network:
+def mlp(*widths: int, activation: str = "tanh", bias: bool = True) -> Network:
     """A multilayer perceptron with hidden layers of these widths; ``mlp()`` has none and is a linear model.
 
     ``activation`` is ``"tanh"`` or ``"relu"``.  Raises ValueError for widths that are not positive.
     """
-    return _stack(widths, activation, residual=False)
+    return _stack(widths, activation, bias, residual=False)
 
 
 @cache
-def residual_mlp(*widths: int, activation: str = "relu") -> Network:
+def residual_mlp(*widths: int, activation: str = "relu", bias: bool = True) -> Network:
     """A residual perceptron: h <- f(h W + b) + h wherever a layer keeps its width, a plain layer elsewhere.
 
-    Source: Nalisnick, Hernandez-Lobato & Smyth (2019), where the first hidden layer is not residual.
+    Source: Nalisnick, Hernandez-Lobato & Smyth (2019), where the first hidden layer is not residual.  A layer of weight
+    zero still adds f(b): only without biases does its input go through unchanged, as in stochastic depth.
     """
-    return _stack(widths, activation, residual=True)
+    return _stack(widths, activation, bias, residual=True)
 
 
 @cache
@@ -166,7 +169,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 }
 
 
-def _stack(widths: tuple[int, ...], activation: str, residual: bool) -> Network:
+def _stack(widths: tuple[int, ...], activation: str, bias: bool, residual: bool) -> Network:
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
     if any(not isinstance(w, int) or w < 1 for w in widths):
@@ -176,9 +179,9 @@ def _stack(widths: tuple[int, ...], activation: str, residual: bool) -> Network:
     def network(p: PPL, x: Any, prior: Prior, out: int) -> Any:
         h = x
         for i, width in enumerate(widths):
-            new = act(p.xp, layer(p, h, prior, f"layer{i}", width))
+            new = act(p.xp, layer(p, h, prior, f"layer{i}", width, bias))
             h = new + h if residual and i > 0 and h.shape[-1] == width else new
-        return layer(p, h, prior, f"layer{len(widths)}", out)
+        return layer(p, h, prior, f"layer{len(widths)}", out, bias)
 
     return network
 

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from . import m_step as steps
+from .m_step import MStep
 from .ppl import PPL
 
 Program = Callable[[PPL, str, tuple[int, ...]], Any]
@@ -48,6 +50,8 @@ class Noise:
     row : ``(w, sigma0) -> log p(w)`` of rows, shape (..., d) -> (...), whose d weights share one lambda.
     weight : ``(p, sigma0) -> distribution`` of one weight, where both languages have it.
     row_weight : ``(p, sigma0, d) -> distribution`` of one row, event shape (d,), where both languages have it.
+    m_step : the scale that fits its weights best, in closed form (see `models.m_step`); the site of lambda carries it
+        too, as ``infer={"m_step": ...}``, for the guide ``em``.
     proper : whether p(lambda) integrates to one.
     discrete : whether lambda has no density.
     signed : whether lambda may be negative.
@@ -63,6 +67,7 @@ class Noise:
     row: Callable[[Any, float], Any] | None = None
     weight: Callable[[PPL, float], Any] | None = None
     row_weight: Callable[[PPL, float, int], Any] | None = None
+    m_step: MStep | None = None
     proper: bool = True
     discrete: bool = False
     signed: bool = False
@@ -126,8 +131,9 @@ def gaussian(a: float = 1.0) -> Noise:
 
         return variance_gamma(w, 0.5, 2 * a * sigma0**2)
 
+    m_step = steps.gaussian(a)
     return Noise(
-        lambda p, name, shape: _sample(p, name, shape, p.dist.Normal(0.0, math.sqrt(a))),
+        lambda p, name, shape: _sample(p, name, shape, p.dist.Normal(0.0, math.sqrt(a)), m_step),
         "gaussian",
         (("a", a),),
         prior="variance-gamma (generalised hyperbolic limit)",
@@ -135,6 +141,7 @@ def gaussian(a: float = 1.0) -> Noise:
         law=_scipy("chi2", 1, scale=a),
         closed_form=_of_one(row),
         row=row,
+        m_step=m_step,
         signed=True,
     )
 
@@ -176,8 +183,14 @@ def rayleigh(scale: float = 1.0) -> Noise:
 
         return variance_gamma(w, 1.0, 2 * (scale * sigma0) ** 2)
 
+    m_step = steps.rayleigh(scale)
+
+    def program(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
+        law = p.dist.Weibull(scale=scale * math.sqrt(2), concentration=2.0)
+        return _sample(p, name, shape, law, m_step)
+
     return Noise(
-        lambda p, name, shape: _sample(p, name, shape, p.dist.Weibull(scale=scale * math.sqrt(2), concentration=2.0)),
+        program,
         "rayleigh",
         (("scale", scale),),
         prior="Laplace (Bayesian lasso)",
@@ -186,6 +199,7 @@ def rayleigh(scale: float = 1.0) -> Noise:
         closed_form=closed_form,
         row=row,
         weight=lambda p, sigma0: p.dist.Laplace(0.0, scale * sigma0),
+        m_step=m_step,
     )
 
 
@@ -193,14 +207,15 @@ def rayleigh(scale: float = 1.0) -> Noise:
 def inverse_nakagami(m: float = 1.0, omega: float = 1.0) -> Noise:
     """1 / lambda ~ Nakagami(m, omega): w is Student t with 2m degrees of freedom and scale sigma0 / sqrt(omega)."""
     _positive("inverse_nakagami", m=m, omega=omega)
-    return _student_t("inverse_nakagami", {"m": m, "omega": omega}, m, m / omega, SHRINKAGE)
+    return _student_t("inverse_nakagami", {"m": m, "omega": omega}, m, m / omega, -1, SHRINKAGE)
 
 
 @cache
 def inverse_gamma(a: float = 3.0, b: float = 3.0) -> Noise:
     """lambda^2 ~ InverseGamma(a, scale b): w is Student t with 2a degrees of freedom and scale sigma0 sqrt(b / a)."""
     _positive("inverse_gamma", a=a, b=b)
-    return _student_t("inverse_gamma", {"a": a, "b": b}, a, b, f"{GSM}, eq 7; {SHRINKAGE.split(',')[0]} et al. (2019)")
+    source = f"{GSM}, eq 7; {SHRINKAGE.split(',')[0]} et al. (2019)"
+    return _student_t("inverse_gamma", {"a": a, "b": b}, a, b, 2, source)
 
 
 @cache
@@ -208,7 +223,7 @@ def gamma_precision(a: float = 1.0, b: float = 1.0) -> Noise:
     """1 / lambda^2 ~ Gamma(a, rate b): the hyperprior of the relevance vector machine; w is Student t."""
     _positive("gamma_precision", a=a, b=b)
     source = "Tipping (2001), eq 6; Kharitonov, Molchanov & Vetrov (2018), appendix C"
-    return _student_t("gamma_precision", {"a": a, "b": b}, a, b, source)
+    return _student_t("gamma_precision", {"a": a, "b": b}, a, b, -2, source)
 
 
 @cache
@@ -221,14 +236,16 @@ def half_cauchy(scale: float = 1.0) -> Noise:
 
         return horseshoe(w, scale * sigma0)
 
+    m_step = steps.half_cauchy(scale)
     return Noise(
-        lambda p, name, shape: _sample(p, name, shape, p.dist.HalfCauchy(scale)),
+        lambda p, name, shape: _sample(p, name, shape, p.dist.HalfCauchy(scale), m_step),
         "half_cauchy",
         (("scale", scale),),
         prior="horseshoe",
         source="Carvalho, Polson & Scott (2010)",
         law=_scipy("betaprime", 0.5, 0.5, scale=scale**2),
         closed_form=closed_form,
+        m_step=m_step,
     )
 
 
@@ -270,13 +287,15 @@ def uniform() -> Noise:
 
         return uniform_mixture(w, sigma0)
 
+    m_step = steps.uniform()
     return Noise(
-        lambda p, name, shape: _sample(p, name, shape, p.dist.Uniform(0.0, 1.0)),
+        lambda p, name, shape: _sample(p, name, shape, p.dist.Uniform(0.0, 1.0), m_step),
         "uniform",
         prior="exponential integral",
         source=f"{SHRINKAGE}, extended",
         law=_scipy("beta", 0.5, 1.0),
         closed_form=closed_form,
+        m_step=m_step,
     )
 
 
@@ -325,9 +344,11 @@ def log_uniform() -> Noise:
     ``name.log_uniform`` adds -log lambda.  The induced p(w) is proportional to 1 / abs(w).
     """
 
+    m_step = steps.inverse_gamma(0.0, 0.0, 2)
+
     def program(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         flat = p.dist.ImproperUniform(p.dist.constraints.positive, shape, ()).to_event(len(shape))
-        scales = p.sample(name, flat, infer={"improper": "log-uniform"})
+        scales = p.sample(name, flat, infer={"improper": "log-uniform", "m_step": m_step})
         p.factor(f"{name}.log_uniform", -p.xp.sum(p.xp.log(scales)))
         return scales
 
@@ -343,6 +364,7 @@ def log_uniform() -> Noise:
         source="Kingma, Salimans & Welling (2015), appendix C; Figueiredo (2002)",
         closed_form=_of_one(row),
         row=row,
+        m_step=m_step,
         proper=False,
     )
 
@@ -367,13 +389,16 @@ NOISES: dict[str, Callable[..., Noise]] = {
 }
 
 
-def _student_t(name: str, parameters: dict[str, float], a: float, b: float, source: str) -> Noise:
-    """lambda^2 ~ InverseGamma(a, scale b), sampled as lambda = tau^(-1/2) with tau ~ Gamma(a, rate b)."""
-    scale = math.sqrt(b / a)
+def _student_t(name: str, parameters: dict[str, float], a: float, b: float, power: int, source: str) -> Noise:
+    """lambda^2 ~ InverseGamma(a, scale b), sampled as lambda = tau^(-1/2) with tau ~ Gamma(a, rate b).
+
+    `power` is that of lambda whose mode the M-step seeks.
+    """
+    scale, m_step = math.sqrt(b / a), steps.inverse_gamma(a, b, power)
 
     def program(p: PPL, site: str, shape: tuple[int, ...]) -> Any:
         root = p.dist.transforms.PowerTransform(-0.5)
-        return _sample(p, site, shape, p.dist.TransformedDistribution(p.dist.Gamma(a, b), [root]))
+        return _sample(p, site, shape, p.dist.TransformedDistribution(p.dist.Gamma(a, b), [root]), m_step)
 
     def row(w: Any, sigma0: float) -> Any:
         from .closed_form import student_t
@@ -394,11 +419,13 @@ def _student_t(name: str, parameters: dict[str, float], a: float, b: float, sour
         row=row,
         weight=lambda p, sigma0: p.dist.StudentT(2 * a, 0.0, scale * sigma0),
         row_weight=row_weight,
+        m_step=m_step,
     )
 
 
-def _sample(p: PPL, name: str, shape: tuple[int, ...], law: Any) -> Any:
-    return p.sample(name, law.expand(shape).to_event(len(shape)))
+def _sample(p: PPL, name: str, shape: tuple[int, ...], law: Any, m_step: MStep | None = None) -> Any:
+    infer = {"m_step": m_step} if m_step else {}
+    return p.sample(name, law.expand(shape).to_event(len(shape)), infer=infer)
 
 
 def _of_one(row: Callable[[Any, float], Any]) -> Callable[[Any, float], Any]:

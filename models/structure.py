@@ -37,4 +37,21 @@ def ard_add(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
     return ard(p, f"{name}.unit", noise, shape) * add(p, f"{name}.layer", noise, shape)
 
 
-STRUCTURES: dict[str, Structure] = {"iid": iid, "ard": ard, "add": add, "ard_add": ard_add}
+def inner_add(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
+    """One scale for each layer that keeps its width, one per input unit elsewhere: ADD as the paper's networks have it.
+
+    A residual network can do without a layer that keeps its width, and without no other.
+    """
+    return (add if _keeps_width(shape) else ard)(p, name, noise, shape)
+
+
+def inner_ard_add(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
+    """A scale per input unit, times one for each layer that keeps its width: the paper's ARD-ADD."""
+    return (ard_add if _keeps_width(shape) else ard)(p, name, noise, shape)
+
+
+def _keeps_width(shape: Shape) -> bool:
+    return shape[-2] == shape[-1]
+
+
+STRUCTURES: dict[str, Structure] = {f.__name__: f for f in (iid, ard, add, ard_add, inner_add, inner_ard_add)}

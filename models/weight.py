@@ -18,6 +18,7 @@ from typing import Any
 from .local import Unsampled
 from .names import unknown
 from .noise import Noise, as_noise
+from .per_row import PerRow
 from .ppl import PPL
 from .structure import STRUCTURES, Structure, add, ard, iid
 
@@ -73,9 +74,22 @@ def prior(
     return weight
 
 
+@cache
+def normal(sigma0: float | None = None) -> Prior:
+    """The prior without noise, N(0, sigma0^2) for every weight, with the site ``{name}.weight``; see `prior`."""
+    if sigma0 is not None and not sigma0 > 0:
+        raise ValueError(f"sigma0 must be positive, got {sigma0}")
+
+    def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
+        law = p.dist.Normal(0.0, _width(sigma0, shape))
+        return p.sample(f"{name}.weight", law.expand(shape).to_event(len(shape)))
+
+    return weight
+
+
 def _record(p: PPL, name: str, weight: Any) -> Any:
     """A deterministic site, of a weight that has a value to record."""
-    return weight if isinstance(weight, Unsampled) else p.deterministic(name, weight)
+    return weight if isinstance(weight, (Unsampled, PerRow)) else p.deterministic(name, weight)
 
 
 def _width(sigma0: float | None, shape: tuple[int, ...]) -> float:

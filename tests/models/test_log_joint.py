@@ -83,16 +83,29 @@ def test_minibatch_scaling_is_unbiased(network):
 
 def test_structures_share_what_they_say(language):
     arrays = language_array(language)
-    for name, shape in {"iid": (FEATURES, 4), "ard": (FEATURES, 1), "add": (), "ard_add": (FEATURES, 1)}.items():
+    wide, square = (FEATURES, 4), (FEATURES, FEATURES)  # of the layer
+    one, rows, unit, layer = "layer0.scale", (FEATURES, 1), "layer0.scale.unit", "layer0.scale.layer"
+    cases = [
+        ("iid", wide, wide, {one: wide}),
+        ("ard", wide, rows, {one: (FEATURES,)}),
+        ("add", wide, (), {one: ()}),
+        ("ard_add", wide, rows, {unit: (FEATURES,), layer: ()}),
+        ("inner_add", wide, rows, {one: (FEATURES,)}),
+        ("inner_add", square, (), {one: ()}),
+        ("inner_ard_add", wide, rows, {one: (FEATURES,)}),
+        ("inner_ard_add", square, rows, {unit: (FEATURES,), layer: ()}),
+    ]
+    assert {name for name, *_ in cases} == set(STRUCTURES)
+    for name, shape, expected, sites in cases:
         scales = {}
 
-        def program(x, name=name, scales=scales):
+        def program(x, name=name, shape=shape, scales=scales):
             p = ppl(x)
-            scales["got"] = STRUCTURES[name](p, "layer0.scale", noise.half_cauchy(), (FEATURES, 4))
+            scales["got"] = STRUCTURES[name](p, "layer0.scale", noise.half_cauchy(), shape)
 
-        sites = simulate(program, 0, arrays(X))
-        assert tuple(scales["got"].shape) == shape
-        assert all(site.startswith("layer0.scale") for site in sites)
+        found = simulate(program, 0, arrays(X))
+        assert tuple(scales["got"].shape) == expected
+        assert {site: tuple(value.shape) for site, value in found.items()} == sites
 
 
 def test_residual_adds_the_input_where_widths_agree():

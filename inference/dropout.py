@@ -1,0 +1,135 @@
+"""The dropout family: noise from its prior, weights a point, q(lambda, W) = p(lambda) delta(W).
+
+All of it maximises over W the log prior of W plus an estimate, from K draws of the noise, of how well the rows are
+predicted.  With l_nk = log p(y_n given x_n, lambda_k W):
+
+- ``average``: sum_n mean_k l_nk, whose expectation is that of Monte-Carlo dropout, E_p(lambda)[log p(y given lambda W)]
+  (Nalisnick, Anandkumar & Smyth 2015, eq 3): the ELBO of this q, and by Jensen a lower bound on the next.
+- ``importance``: log mean_k exp(l_nk), summed over n, with a mask for each example; log mean_k exp(sum_n l_nk) with one
+  for the function.  The importance-weighted bound (Burda, Grosse & Salakhutdinov 2016); as K grows it becomes
+  log int p(y given lambda W) p(lambda) dlambda, and maximised with log p(W) that is *marginal MAP*.
+- ``tail_adaptive``: sum_n sum_k g_k l_n(k), g_k proportional to 1 / k where k is the rank of l_n(k) within its row, the
+  largest first, and held constant: the importance weights of the bound before, replaced by ranks (Wang, Liu & Liu 2018;
+  Nalisnick, Hernandez-Lobato & Smyth 2019).  It is no bound.
+
+Which posterior is it?  With one mask for the function (``mask=function``) lambda is a parameter of the whole data set,
+as in the prior that the noise induces: ``importance`` on all rows is marginal MAP of that very model.  With one for
+each example (``mask=example``, dropout as it is trained everywhere) the model is another one: every row has a lambda of
+its own, p(y_n) = int p(y_n given lambda W) p(lambda) dlambda, and nothing is learned of lambda.  Either way the noise
+of the guide is its prior, whatever the data say.  Draws have one mask each, the same for all rows of a function draw.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.scipy.special import logsumexp
+from numpyro import handlers
+from numpyro.distributions import biject_to
+
+from ..models.per_row import PerRow
+from .algorithm import Algorithm, of_guide
+from .local import Seeds
+from .target import Sites, draw_rows, kept, on_rows, uniform
+
+OBJECTIVES = ("average", "importance", "tail_adaptive")
+MASKS = ("function", "example")
+PREDICTIONS = ("average", "mean_weight")
+
+
+class State(NamedTuple):
+    """The points in unconstrained space, by site, and the optimiser's state."""
+
+    z: Any
+    optimiser: Any
+
+
+def is_noise(name: str) -> bool:
+    """Whether a site belongs to a noise: structures call noises ``{layer}.scale...``."""
+    return ".scale" in name
+
+
+def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
+    """Bind the guide ``dropout`` to a NumPyro program in expanded form; `config` is an `SVI`."""
+    program = on_rows(model)
+    points = [name for name in found.latent if not is_noise(name)]
+
+    def init(key: Any, x: Any, y: Any) -> State:
+        run = handlers.substitute(handlers.seed(model, key), substitute_fn=uniform(0.1))
+        sites = handlers.trace(run).get_trace(x, y)
+        z = {name: biject_to(sites[name]["fn"].support).inv(sites[name]["value"]) for name in points}
+        return State(z, optimiser.init(z))
+
+    def particle(key: Any, z: dict, x: Any, y: Any, rows: Any) -> tuple[Any, Any]:
+        """Log likelihoods of the rows under one draw of the noise, and the log prior of the points."""
+        count = x.shape[0] if rows is None else rows.shape[0]
+
+        def fill(site: dict) -> Any:
+            if site["type"] != "sample" or site["is_observed"]:
+                return None
+            if site["name"] in z:
+                return biject_to(site["fn"].support)(z[site["name"]])
+            if config.mask == "example" and is_noise(site["name"]):
+                return PerRow(site["fn"](rng_key=site["kwargs"]["rng_key"], sample_shape=(count,)))
+            return None
+
+        sites = handlers.trace(handlers.substitute(Seeds(program, key), substitute_fn=fill)).get_trace(x, y, rows)
+        log_lik = sites["y"]["fn"].log_prob(sites["y"]["value"])
+        return log_lik, sum(jnp.sum(sites[name]["fn"].log_prob(sites[name]["value"])) for name in points)
+
+    def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
+        key, key_rows = jax.random.split(key)
+        rows = draw_rows(key_rows, x.shape[0], config.batch_size)
+        scale = 1.0 if rows is None else x.shape[0] / rows.shape[0]
+
+        def loss(z: dict) -> tuple[Any, Any]:
+            keys = jax.random.split(key, config.particles)
+            log_lik, log_prior = jax.vmap(particle, (0, None, None, None, None))(keys, z, x, y, rows)
+            fit = objective(config, log_lik, scale)
+            return -fit - log_prior[0], fit
+
+        (value, fit), gradient = jax.value_and_grad(loss, has_aux=True)(state.z)
+        updates, new = optimiser.update(gradient, state.optimiser, state.z)
+        return State(optax.apply_updates(state.z, updates), new), {"loss": value, "log_lik": fit}
+
+    def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        def fill(site: dict) -> Any:
+            if site["type"] != "sample" or site["is_observed"]:
+                return None
+            if site["name"] in state.z:
+                return biject_to(site["fn"].support)(state.z[site["name"]])
+            return mean(site) if config.prediction == "mean_weight" and is_noise(site["name"]) else None
+
+        run = handlers.substitute(handlers.seed(model, key), substitute_fn=fill)
+        sites = handlers.trace(run).get_trace(x[:1], y[:1])
+        made = [name for name, s in sites.items() if name in found.latent or s["type"] == "deterministic"]
+        return kept({name: sites[name]["value"] for name in made}), {}
+
+    return of_guide(config, init, step, draw)
+
+
+def objective(config: Any, log_lik: Any, scale: float) -> Any:
+    """What is maximised beside the log prior, from log likelihoods (particle, row) that stand for `scale` as many."""
+    if config.objective == "tail_adaptive":
+        weights = 1.0 / jnp.arange(1, len(log_lik) + 1)
+        return scale * jnp.sum(weights @ -jnp.sort(-log_lik, axis=0)) / jnp.sum(weights)
+    if config.objective == "average":
+        return scale * jnp.sum(jnp.mean(log_lik, axis=0))
+    if config.mask == "function":
+        log_lik = scale * jnp.sum(log_lik, axis=1, keepdims=True)
+        scale = 1.0
+    return scale * jnp.sum(logsumexp(log_lik, axis=0) - jnp.log(len(log_lik)))
+
+
+def mean(site: dict) -> Any:
+    """The mean of a noise at its site; raises ValueError if it has none that is known."""
+    with jax.ensure_compile_time_eval():
+        try:
+            found = jnp.broadcast_to(site["fn"].mean, site["fn"].shape())
+        except NotImplementedError:
+            found = jnp.asarray(jnp.nan)
+        if bool(jnp.isfinite(found).all()):
+            return found
+    raise ValueError(f"the noise at {site['name']} has no known mean for a mean weight; use prediction=average")
