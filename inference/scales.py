@@ -92,7 +92,7 @@ def chosen(model: Callable, sweeps: int, in_kl: bool, x: Any, y: Any) -> Callabl
 
         logs = optimum(jnp, back, steps, {name: jnp.zeros(shapes[name]) for name in steps}, second, sweeps)
         sites = trace(logs)
-        own = {name: _log_prob(sites, name) for name in steps}
+        own = {name: log_prob(jnp, sites, name) for name in steps}
         return {name: (jnp.exp(v), density(jnp, steps[name], v, own[name], in_kl)) for name, v in logs.items()}
 
     return choose
@@ -103,7 +103,7 @@ def log_sds(xp: Any, sites: dict, weights: Arrays) -> Arrays:
     return {name: 0.5 * xp.log(sites[name]["fn"].variance) for name in weights}
 
 
-def _log_prob(sites: dict, name: str) -> Any:
-    """The log density of a site and of the factors that belong to it (an improper law)."""
+def log_prob(xp: Any, sites: dict, name: str) -> Any:
+    """The log density of a site and of the factors that belong to it (an improper law), from the sites of a trace."""
     own = [s for key, s in sites.items() if s["type"] == "sample" and (key == name or key.startswith(f"{name}."))]
-    return sum(jnp.sum(s["fn"].log_prob(s["value"])) for s in own)
+    return sum(xp.sum(s["fn"].log_prob(s["value"])) for s in own)

@@ -16,7 +16,7 @@ from torch.distributions import biject_to, kl_divergence
 
 from ...models.local import Unsampled
 from ...models.ppl import language
-from .. import normals
+from .. import normals, scales
 from ..algorithm import Algorithm, of_guide
 from ..local import Parts
 from ..target import Sites, kept
@@ -89,7 +89,7 @@ class FlipoutNormal(LocalNormal):
     flipout = True
 
 
-LAWS = {"local": LocalNormal, "flipout": FlipoutNormal}
+LAWS = {"local": LocalNormal, "em": LocalNormal, "flipout": FlipoutNormal}
 
 
 class State(NamedTuple):
@@ -108,7 +108,7 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
     start = _start(known)
 
     def guide(x: Any, y: Any, rows: Any = None) -> None:
-        normals.sample(p, sites, config, start, LAWS[config.guide])
+        normals.sample(p, sites, config, start, LAWS[config.guide], _choose(model, config, x, y))
 
     @on_device
     def init(key: int, x: Any, y: Any) -> State:
@@ -126,7 +126,10 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
         with store.scope(state.params):
             each = [parts(*traces(program, guide, args, {})) for _ in range(config.particles)]
         log_lik, kl = (sum(part) / config.particles for part in zip(*each, strict=True))
-        loss = config.kl_weight * ramp(state.number, config.pretrain, config.kl_warmup) * kl - log_lik
+        weight = config.kl_weight * ramp(state.number, config.pretrain, config.kl_warmup)
+        if config.kl == "mean":
+            weight *= x.shape[0] / normals.weights(sites)
+        loss = weight * kl - log_lik
         state.adam.zero_grad()
         loss.backward()
         state.adam.param_groups[0]["lr"] = config.lr * rate(state.number)
@@ -138,8 +141,9 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
     @torch.no_grad()
     def draw(key: int, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         with store.scope(state.params):
-            drawn: Any = poutine.trace(normals.sample).get_trace(p, sites, config, start, None)
-            values = {name: drawn.nodes[name]["value"] for name in found.latent}
+            choose = _choose(model, config, x, y)
+            drawn: Any = poutine.trace(normals.sample).get_trace(p, sites, config, start, None, choose)
+            values = {name: drawn.nodes[name]["value"].detach() for name in found.latent}
             trace = poutine.trace(poutine.condition(model, data=values)).get_trace(x[:1], y[:1])
         return kept({**values, **made(trace)}), {}
 
@@ -147,6 +151,8 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
     @torch.no_grad()
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
         real = {name: site for name, site in sites.items() if site.transform is None}
+        if config.guide == "em":  # whose scales are points
+            real = {name: site for name, site in real.items() if site.m_step is None}
         with store.scope(state.params):
             both = {name: normals.moments(p, name, site, config, start) for name, site in real.items()}
         return {name: loc for name, (loc, _) in both.items()}, {name: scale for name, (_, scale) in both.items()}
@@ -163,8 +169,42 @@ def layout(model: Callable, x: Any, y: Any) -> dict[str, normals.Site]:
     """What the guide needs to know of the latent sites; weights of a layer may wait if their divergence is known."""
     with aside(x):
         found = latent(poutine.trace(started(model)).get_trace(x[:2], y[:2]))
-    laws = {name: site["fn"] for name, site in found.items()}
-    return normals.layout(language("pyro"), laws, biject_to, kl_divergence)
+    return normals.layout(language("pyro"), found, biject_to, kl_divergence)
+
+
+def _choose(model: Callable, config: Any, x: Any, y: Any) -> Callable | None:
+    """As `scales.chosen`, for a Pyro program; None for the guides whose scales have normals of their own."""
+    if config.guide != "em":
+        return None
+
+    def choose(steps: dict, shapes: dict, values: dict, second: dict) -> dict[str, tuple[Any, Any]]:
+        def trace(logs: dict) -> Any:
+            data = {**values, **{name: v.exp() for name, v in logs.items()}}
+            with poutine.block():  # the guide that asks is being traced itself
+                return poutine.trace(poutine.condition(model, data=data)).get_trace(x[:1], y[:1]).nodes
+
+        def back(logs: dict) -> tuple[dict, Callable]:
+            with torch.enable_grad():
+                leaves = {name: v.detach().requires_grad_() for name, v in logs.items()}
+                made = scales.log_sds(torch, trace(leaves), second)
+
+            def pull(of: dict) -> dict:
+                with torch.enable_grad():
+                    found = torch.autograd.grad(
+                        list(made.values()), list(leaves.values()), [of[w] for w in made], create_graph=True
+                    )
+                return dict(zip(leaves, found, strict=True))
+
+            return scales.log_sds(torch, trace(logs), second), pull
+
+        first = {name: torch.zeros(shapes[name]) for name in steps}
+        logs = scales.optimum(torch, back, steps, first, second, config.sweeps)
+        sites = trace(logs)
+        in_kl = config.kl == "sum"
+        own = {name: scales.log_prob(torch, sites, name) for name in steps}
+        return {name: (v.exp(), scales.density(torch, steps[name], v, own[name], in_kl)) for name, v in logs.items()}
+
+    return choose
 
 
 def _start(known: dict[str, Any]) -> Callable:
