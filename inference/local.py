@@ -110,9 +110,9 @@ def normal(key: Any, shape: tuple[int, ...]) -> Any:
     The noise of a convolution is a good part of its step, and random bits are most of the price of the noise.
     """
     size = math.prod(shape)
-    words = jax.random.bits(key, (-(-size // 2),), jnp.uint32)
-    halves = jnp.stack([words & 0xFFFF, words >> 16]).astype(jnp.float32).ravel()[:size]
-    return (math.sqrt(2) * jax.lax.erf_inv((halves + 0.5) * 2.0**-15 - 1)).reshape(shape)
+    words = jax.lax.optimization_barrier(jax.random.bits(key, (-(-size // 2),), jnp.uint32))  # or each is made twice
+    unit = [((half.astype(jnp.float32) + 0.5) * 2.0**-15 - 1) for half in (words & 0xFFFF, words >> 16)]
+    return (math.sqrt(2) * jnp.concatenate([jax.lax.erf_inv(u) for u in unit])[:size]).reshape(shape)
 
 
 class LocalNormal(dist.Normal):
