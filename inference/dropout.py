@@ -19,7 +19,8 @@ its own, p(y_n) = int p(y_n given lambda W) p(lambda) dlambda, and nothing is le
 of the guide is its prior, whatever the data say.  Draws have one mask each, the same for all rows of a function draw.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +38,7 @@ from .target import Sites, draw_rows, kept, on_rows, uniform
 OBJECTIVES = ("average", "importance", "tail_adaptive")
 MASKS = ("function", "example")
 PREDICTIONS = ("average", "mean_weight")
+NO_MEAN = "svi with guide dropout: the noise at {} has no known mean for a mean weight; use prediction=average"
 
 
 class State(NamedTuple):
@@ -75,7 +77,8 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
                 return PerRow(site["fn"](rng_key=site["kwargs"]["rng_key"], sample_shape=(count,)))
             return None
 
-        sites = handlers.trace(handlers.substitute(Seeds(program, key), substitute_fn=fill)).get_trace(x, y, rows)
+        with drawn_as_they_are():
+            sites = handlers.trace(handlers.substitute(Seeds(program, key), substitute_fn=fill)).get_trace(x, y, rows)
         log_lik = sites["y"]["fn"].log_prob(sites["y"]["value"])
         return log_lik, sum(jnp.sum(sites[name]["fn"].log_prob(sites[name]["value"])) for name in points)
 
@@ -110,6 +113,18 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
     return of_guide(config, init, step, draw)
 
 
+@contextmanager
+def drawn_as_they_are() -> Iterator[None]:
+    """Say what is wrong where a program does more with a scale than multiply a dense layer's weight by it."""
+    try:
+        yield
+    except TypeError as error:
+        raise TypeError(
+            f"a mask for each example needs scales that are drawn as they are and multiply a dense layer's weight; "
+            f"use mask=function ({error})"
+        ) from error
+
+
 def objective(config: Any, log_lik: Any, scale: float) -> Any:
     """What is maximised beside the log prior, from log likelihoods (particle, row) that stand for `scale` as many."""
     if config.objective == "tail_adaptive":
@@ -132,4 +147,4 @@ def mean(site: dict) -> Any:
             found = jnp.asarray(jnp.nan)
         if bool(jnp.isfinite(found).all()):
             return found
-    raise ValueError(f"the noise at {site['name']} has no known mean for a mean weight; use prediction=average")
+    raise ValueError(NO_MEAN.format(site["name"]))

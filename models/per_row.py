@@ -33,7 +33,7 @@ class PerRow(NamedTuple):
         if getattr(other, "ndim", 0) == 0:
             return self._replace(scale=self.scale * other)
         if other.ndim != 2:
-            raise TypeError("a mask for each example acts on dense layers alone; use mask=function")
+            raise TypeError("scales of each row's own multiply the weight of a dense layer, not a kernel")
         return PerRow(self._layer(), other if self.weight is None else self.weight * other)
 
     __rmul__ = __mul__  # type: ignore[assignment]

@@ -15,10 +15,9 @@ from pyro.infer import Trace_ELBO, autoguide
 from pyro.optim import LambdaLR  # type: ignore[attr-defined]
 
 from ..algorithm import Algorithm, of_guide
-from ..dropout import is_noise
 from ..svi import NORMALS, POINTS, SVI
 from ..target import Sites
-from . import local
+from . import dropout, local
 from .target import draw_rows, log_joint, on_device, on_rows, refuse_discrete, started
 
 AUTOGUIDES = {
@@ -47,11 +46,13 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
     _refuse(config.guide, found)
     if config.guide in NORMALS:
         return local.algorithm(config, model, found, rate(config))
+    if config.guide == "dropout":
+        return dropout.algorithm(config, model, found, rate(config))
     program = on_rows(model)
 
     @on_device
     def init(key: int, x: Any, y: Any) -> State:
-        guide = _dropout(program) if config.guide == "dropout" else _autoguide(config.guide, program)
+        guide = _autoguide(config.guide, program)
         svi = PyroSVI(program, guide, _adam(config), Trace_ELBO(num_particles=config.particles))
         with pyro.get_param_store().scope() as params:
             guide(x, y, draw_rows(x.shape[0], config.batch_size))
@@ -116,21 +117,6 @@ def rate(config: SVI) -> Callable[[int], float]:
 def _autoguide(name: str, program: Callable) -> Callable:
     settings = {"num_transforms": 3} if name == "flow" else {}  # as many as NumPyro's flow has
     return AUTOGUIDES[name](started(program, radius=0.1), **settings)
-
-
-def _dropout(program: Callable) -> Callable:
-    """q(lambda, W) = p(lambda) delta(W): noise sites from their prior, all others points."""
-
-    def of_noise(site: Any) -> bool:
-        return site["type"] == "sample" and not site["is_observed"] and is_noise(site["name"])
-
-    points = autoguide.AutoDelta(started(poutine.block(program, hide_fn=of_noise), radius=0.1))
-    noise = poutine.block(program, expose_fn=of_noise)
-
-    def guide(x: Any, y: Any, rows: Any = None) -> None:
-        poutine.condition(noise, data=points(x, y, rows))(x, y, rows)
-
-    return guide
 
 
 def _at_mode(guide: Any, x: Any, y: Any) -> Callable:

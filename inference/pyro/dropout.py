@@ -1,0 +1,111 @@
+"""The dropout family in Pyro: the counterpart of `..dropout`, which says what its settings mean."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from pyro import poutine
+from pyro.poutine.messenger import Messenger
+from torch.distributions import biject_to
+
+from ...models.per_row import PerRow
+from ..algorithm import Algorithm, of_guide
+from ..dropout import NO_MEAN, drawn_as_they_are, is_noise
+from ..target import Sites, kept
+from .target import draw_rows, made, on_device, on_rows, started
+
+
+class State(NamedTuple):
+    """The number of the step, the points in unconstrained space by site, and Adam."""
+
+    number: int
+    z: dict[str, Any]
+    adam: torch.optim.Adam
+
+
+class Filled(Messenger):
+    """Gives a latent site the value that ``fill(site)`` says, where that is not None."""
+
+    def __init__(self, fill: Callable) -> None:
+        super().__init__()
+        self.fill = fill
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if not (msg["done"] or msg["is_observed"] or poutine.util.site_is_subsample(msg)):
+            msg["value"] = self.fill(msg)
+            msg["done"] = msg["value"] is not None
+
+
+def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], float]) -> Algorithm:
+    """Bind the guide ``dropout`` to a Pyro program in expanded form; `config` is an `SVI`, `rate` scales its lr."""
+    program = on_rows(model)
+    points = [name for name in found.latent if not is_noise(name)]
+
+    @on_device
+    def init(key: int, x: Any, y: Any) -> State:
+        sites: Any = poutine.trace(started(model, radius=0.1)).get_trace(x, y).nodes
+        z = {k: biject_to(sites[k]["fn"].support).inv(sites[k]["value"]).detach().requires_grad_() for k in points}
+        return State(0, z, torch.optim.Adam(list(z.values()), fused=True))
+
+    def particle(z: dict, x: Any, y: Any, rows: Any) -> tuple[Any, Any]:
+        """Log likelihoods of the rows under one draw of the noise, and the log prior of the points."""
+        count = x.shape[0] if rows is None else len(rows)
+
+        def fill(site: dict) -> Any:
+            if site["name"] in z:
+                return biject_to(site["fn"].support)(z[site["name"]])
+            return PerRow(site["fn"].sample((count,))) if config.mask == "example" and is_noise(site["name"]) else None
+
+        with drawn_as_they_are():
+            sites: Any = poutine.trace(Filled(fill)(program)).get_trace(x, y, rows).nodes
+        log_prior = sum(sites[name]["fn"].log_prob(sites[name]["value"]).sum() for name in points)
+        return sites["y"]["fn"].log_prob(sites["y"]["value"]), log_prior
+
+    @on_device
+    def step(key: int, state: State, x: Any, y: Any) -> tuple[State, dict]:
+        rows = draw_rows(x.shape[0], config.batch_size)
+        scale = 1.0 if rows is None else x.shape[0] / len(rows)
+        each = [particle(state.z, x, y, rows) for _ in range(config.particles)]
+        fit = objective(config, torch.stack([log_lik for log_lik, _ in each]), scale)
+        loss = -fit - each[0][1]
+        state.adam.zero_grad()
+        loss.backward()
+        state.adam.param_groups[0]["lr"] = config.lr * rate(state.number)
+        state.adam.step()
+        return state._replace(number=state.number + 1), {"loss": loss.detach(), "log_lik": fit.detach()}
+
+    @on_device
+    @torch.no_grad()
+    def draw(key: int, state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        def fill(site: dict) -> Any:
+            if site["name"] in state.z:
+                return biject_to(site["fn"].support)(state.z[site["name"]])
+            return mean(site) if config.prediction == "mean_weight" and is_noise(site["name"]) else None
+
+        trace: Any = poutine.trace(Filled(fill)(model)).get_trace(x[:1], y[:1])
+        return kept({**{name: trace.nodes[name]["value"] for name in found.latent}, **made(trace)}), {}
+
+    return of_guide(config, init, step, draw, method="sequential")
+
+
+def objective(config: Any, log_lik: Any, scale: float) -> Any:
+    """As `..dropout.objective`, in torch."""
+    if config.objective == "tail_adaptive":
+        weights = 1.0 / torch.arange(1, len(log_lik) + 1)
+        return scale * (weights @ log_lik.sort(dim=0, descending=True).values).sum() / weights.sum()
+    if config.objective == "average":
+        return scale * log_lik.mean(0).sum()
+    if config.mask == "function":
+        log_lik, scale = scale * log_lik.sum(1, keepdim=True), 1.0
+    return scale * (log_lik.logsumexp(0) - torch.tensor(float(len(log_lik))).log()).sum()
+
+
+def mean(site: dict) -> Any:
+    """The mean of a noise at its site; raises ValueError if it has none that is known."""
+    try:
+        found = site["fn"].mean
+    except NotImplementedError:
+        found = torch.tensor(torch.nan)
+    if not torch.isfinite(found).all():
+        raise ValueError(NO_MEAN.format(site["name"]))
+    return found

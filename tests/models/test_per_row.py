@@ -1,0 +1,125 @@
+"""Scales of each row's own: the action of a weight under them is that of as many weights, one a row."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from noisezoo.models.network import conv, linear, mlp
+from noisezoo.models.noise import NOISES
+from noisezoo.models.per_row import PerRow
+from noisezoo.models.ppl import language
+from noisezoo.models.structure import STRUCTURES
+from noisezoo.models.weight import prior
+
+ROWS, IN, OUT = 5, 3, 4
+RNG = np.random.default_rng(0)
+H, W = RNG.normal(size=(ROWS, IN)), RNG.normal(size=(IN, OUT))
+SCALES = {"iid": (IN, OUT), "ard": (IN,), "add": ()}
+
+
+def arrays(where):
+    if where == "pyro":
+        return pytest.importorskip("torch").tensor
+    return jnp.asarray
+
+
+@pytest.mark.parametrize("where", ["numpyro", "pyro"])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_every_row_sees_its_own_scales(where, structure):
+    """As a loop over the rows, each with an ordinary weight."""
+    array, given = arrays(where), {}
+
+    def noise(p, name, shape):
+        given[name] = RNG.uniform(0.5, 1.5, (ROWS, *shape))
+        return PerRow(array(given[name]))
+
+    p = language(where)
+    w = STRUCTURES[structure](p, "s", noise, W.shape) * array(W)
+    for n in range(ROWS):
+        row = STRUCTURES[structure](p, "s", lambda p, name, shape, n=n: array(given[name][n]), W.shape) * array(W)
+        np.testing.assert_allclose(np.asarray(linear(array(H), w))[n], np.asarray(array(H)[n] @ row), rtol=1e-5)
+
+
+def test_numbers_and_arrays_on_either_side():
+    scale = PerRow(jnp.asarray(RNG.uniform(size=(ROWS, IN))))[:, None]
+    expected = linear(jnp.asarray(H), scale * jnp.asarray(W))
+    for weight in (
+        jnp.asarray(W) * scale,
+        2.0 * scale * jnp.asarray(W / 2),
+        scale * jnp.asarray(2.0) * jnp.asarray(W / 2),
+    ):
+        np.testing.assert_allclose(linear(jnp.asarray(H), weight), expected, rtol=1e-5)
+    assert scale.shape == (IN, 1) and (scale * jnp.asarray(W)).shape == (IN, OUT)
+
+
+def test_a_kernel_has_no_scales_of_each_rows_own():
+    kernel, scale = jnp.ones((3, 3, IN, OUT)), PerRow(jnp.ones((ROWS, IN)))[:, None]
+    with pytest.raises(TypeError, match="the weight of a dense layer, not a kernel"):
+        conv(jnp, jnp.ones((IN, 8, 8, ROWS)), scale * kernel)
+
+
+@pytest.mark.parametrize("where", ["numpyro", "pyro"])
+def test_scales_of_bernoulli_noise_are_stochastic_depth(where):
+    """ADD with Bernoulli scales and ReLU: h + tau relu(h W) is h + relu(h tau W), for every tau (Huang et al. 2016)."""
+    from noisezoo.models.network import residual_mlp
+    from noisezoo.models.ppl import trace
+
+    array = arrays(where)
+    x = array(RNG.normal(size=(ROWS, IN)).astype(np.float32))
+    weight, network = prior(NOISES["bernoulli"](0.5), "inner_add"), residual_mlp(OUT, OUT, OUT, bias=False)
+
+    def program(x):
+        p = language(where)
+        return p.deterministic("out", network(p, x, weight, 1))
+
+    kept = set()
+    for seed in range(20):
+        sites = {
+            name: np.asarray(s["value"])
+            for name, s in trace(program, seed, x).items()
+            if s["type"] != "plate" and s.get("value") is not None
+        }
+        h = np.maximum(np.asarray(x) @ (sites["layer0.scale"][:, None] * sites["layer0.base"]), 0)
+        for layer in (1, 2):
+            tau = float(sites[f"layer{layer}.scale"])
+            kept.add((layer, tau))
+            h = h + tau * np.maximum(h @ sites[f"layer{layer}.base"], 0)
+        expected = h @ (sites["layer3.scale"][:, None] * sites["layer3.base"])
+        np.testing.assert_array_equal(np.abs(sites["out"] - expected) <= 1e-5 * (1 + np.abs(expected)), True)
+    assert kept == {(1, 0.0), (1, 1.0), (2, 0.0), (2, 1.0)}
+
+
+def test_a_layer_that_is_dropped_hands_its_input_on_only_without_biases():
+    """With them it still adds relu(b): why a network for stochastic depth has none."""
+    from noisezoo.models.network import residual_mlp
+    from noisezoo.models.ppl import simulate
+
+    x = jnp.asarray(RNG.normal(size=(ROWS, IN)), jnp.float32)
+    sites = {}
+    for bias in (True, False):
+        net = residual_mlp(OUT, OUT, bias=bias)
+
+        def program(x, net=net):
+            return net(language("numpyro"), x, prior(NOISES["half_cauchy"]()), 1)
+
+        sites[bias] = set(simulate(program, 0, x))
+    assert sites[True] - sites[False] == {f"layer{i}.bias" for i in range(3)}
+
+
+def test_the_network_need_not_know():
+    """An mlp under masks of each row's own gives what as many networks with one mask give."""
+    masks = [RNG.integers(0, 2, (ROWS, n)).astype(float) for n in (IN, OUT)]
+    weights = [W, RNG.normal(size=(OUT, 1))]
+
+    def values(n=None):
+        layers = iter(zip(masks, weights, strict=True))
+
+        def weight(p, name, shape):
+            mask, w = next(layers)
+            return (PerRow(jnp.asarray(mask))[:, None] if n is None else jnp.asarray(mask[n])[:, None]) * jnp.asarray(w)
+
+        return weight
+
+    p, net = language("numpyro"), mlp(OUT, bias=False)
+    whole = net(p, jnp.asarray(H), values(), 1)
+    for n in range(ROWS):
+        np.testing.assert_allclose(whole[n], net(p, jnp.asarray(H[n : n + 1]), values(n), 1)[0], rtol=1e-5, atol=1e-6)
