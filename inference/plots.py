@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
-OWN = {"nuts": "#0072B2", "svi": "#D55E00", "sgld": "#009E73"}
-SPARE = ("#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#666666")
+OWN = {"nuts": "#0072B2", "svi": "#D55E00", "sgld": "#009E73", "mclmc": "#CC79A7"}
+SPARE = ("#E69F00", "#56B4E9", "#8C564B", "#666666")
 MARKERS = "osD^vPX*"
 INK, FAINT = "#222222", "#BBBBBB"
 INTERVAL = 0.9

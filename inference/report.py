@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
-from . import folder, sparsity_plots
+from . import folder, sparsity_plots, weight_plots
 from .plots import Picture, pictures
 from .trim import judged
 
@@ -72,7 +72,7 @@ def write(path: Path, run: dict[str, Any], table: Any, trees: dict[str, Any]) ->
     """
     folder.through(path / "table.csv", table.to_csv)
     shown = []
-    for picture in (*pictures(trees), *sparsity_plots.pictures(trees)):
+    for picture in filter(None, (*pictures(trees), weight_plots.picture(trees), *sparsity_plots.pictures(trees))):
         image = png(picture)
         folder.write(path / f"{folder.file_name(picture.name)}.png", image)
         shown.append((picture, image))
@@ -103,7 +103,7 @@ def page(
         table=_table(*numbers(table)),
         meanings=_meanings(table),
         sparsity="".join(_sparsity(label, found) for label, found in (sparse or {}).items() if found),
-        pictures="".join(_picture(picture, image) for picture, image in shown),
+        pictures="".join(figure(picture, image) for picture, image in shown),
         command=html.escape(command(run)),
         settings=_table(("strategy", "settings"), [(k, _pairs(v["settings"])) for k, v in run["fits"].items()]),
         versions=html.escape(_pairs(run["versions"], " ")),
@@ -200,7 +200,8 @@ def _units(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _picture(picture: Picture, image: bytes) -> str:
+def figure(picture: Picture, image: bytes) -> str:
+    """A picture with its title and caption, the image inside."""
     source = f"data:image/png;base64,{base64.b64encode(image).decode()}"
     title, caption = html.escape(picture.title), html.escape(picture.caption)
     return f'<figure><h2>{title}</h2><img src="{source}" alt="{title}"><figcaption>{caption}</figcaption></figure>'
@@ -210,7 +211,7 @@ def _pairs(values: dict[str, Any], between: str = "=") -> str:
     return ", ".join(f"{k}{between}{v}" for k, v in values.items())
 
 
-PAGE = Template("""<!doctype html>
+HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -241,7 +242,10 @@ pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; }
 <body>
 <h1>$title</h1>
 <p class="faint">$started</p>
-<h2>Verdicts</h2>
+"""
+PAGE = Template(
+    HEAD
+    + """<h2>Verdicts</h2>
 $verdicts
 <h2>Table</h2>
 $table
@@ -262,4 +266,5 @@ $settings
 </details>
 </body>
 </html>
-""")
+"""
+)

@@ -16,6 +16,7 @@ STRATEGIES = {
     "svi": "variational inference: fit a guide to the posterior by maximising the ELBO, then draw from it",
     "nuts": "No-U-Turn sampler: Hamiltonian Monte Carlo that tunes itself (Gibbs inside for discrete noise)",
     "sgld": "stochastic-gradient Langevin dynamics: noisy gradient steps on minibatches",
+    "mclmc": "microcanonical Langevin Monte Carlo: unadjusted, tunes itself, many draws for few gradients",
 }
 GUIDES = {
     "map": "a point at the mode of all sites",

@@ -11,6 +11,7 @@ def published(name: str) -> pd.DataFrame:
     """The published table `name`; its ``source`` and ``table`` say where it stands in print.
 
     ``"sparsity"`` : error in %, compression = weights / weights kept.
+    ``"structured_shrinkage"`` : UCI errors in the target's units, what they are printed as, and what they are.
     ``"random_labels"`` : accuracies and shares of zero weights in %.
 
     Raises ValueError for an unknown name.

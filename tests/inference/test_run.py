@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from linear_model import data, model
 from noisezoo.inference import engine
+from noisezoo.inference.mclmc import MCLMC
 from noisezoo.inference.nuts import NUTS
 from noisezoo.inference.run import fit
 from noisezoo.inference.sgld import SGLD
@@ -21,6 +22,8 @@ CONFIGS = {
     "nuts": NUTS(warmup=100, draws=60, chains=2),
     "nuts vectorised": NUTS(warmup=100, draws=60, chains=2, method="vectorised"),
     "sgld": SGLD(warmup=300, draws=50, thin=3, step_size=0.01, chains=2, batch_size=20),
+    "mclmc": MCLMC(warmup=1000, draws=50, thin=3, chains=2),
+    "mclmc vectorised": MCLMC(warmup=1000, draws=50, thin=3, chains=2, method="vectorised"),
 }
 
 
@@ -103,7 +106,7 @@ def test_chain_methods_agree(method):
     np.testing.assert_allclose(parallel[:, :1], other[:, :1], rtol=1e-2, atol=1e-2)
 
 
-@pytest.mark.parametrize("name", ["nuts", "nuts vectorised", "sgld"])
+@pytest.mark.parametrize("name", ["nuts", "nuts vectorised", "sgld", "mclmc"])
 def test_ctrl_c_keeps_the_draws_there_are(name):
     def press(done, total, message):
         if message != "warmup":
@@ -169,6 +172,11 @@ def test_bad_data(x, y, config, says):
         (lambda: NUTS(chains=0), "at least 1"),
         (lambda: SGLD(step_size=-1.0), "step_size must be positive"),
         (lambda: SGLD(decay=-1.0), "decay"),
+        (lambda: MCLMC(warmup=10), "warmup must be at least 1000"),
+        (lambda: MCLMC(thin=0), "thin must be positive"),
+        (lambda: MCLMC(energy_variance=0.0), "energy_variance must be positive"),
+        (lambda: MCLMC(mass="dense"), "unit"),
+        (lambda: MCLMC(method="paralel"), "parallel"),
     ],
 )
 def test_bad_settings(make, says):
@@ -176,14 +184,14 @@ def test_bad_settings(make, says):
         make()
 
 
-@pytest.mark.parametrize("config", [NUTS(), SGLD()])
+@pytest.mark.parametrize("config", [NUTS(), SGLD(), MCLMC()])
 def test_an_improper_prior_has_no_posterior_to_sample(config):
     program = likelihood.gaussian(mlp(), prior(noise.log_uniform()))
     with pytest.raises(ValueError, match="improper"):
         fit(program, config, X, Y, progress=False)
 
 
-@pytest.mark.parametrize("config", [SGLD(), SVI()])
+@pytest.mark.parametrize("config", [SGLD(), SVI(), MCLMC()])
 def test_gradients_need_continuous_scales(config):
     program = likelihood.gaussian(mlp(), prior(noise.bernoulli(), form="expanded"))
     with pytest.raises(ValueError, match="discrete"):
