@@ -121,9 +121,47 @@ def compare(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]) -> None:
-    """Make the table, the figures and the report of a run again from the draws in its folder."""
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="Models, strategies, and grids of both over data.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the sweep.", show_default="runs/FILE")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine.", show_default="cores, or GPUs")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Run on the workers of this Dask scheduler.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run the cells that failed once more.")] = False,
+    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+) -> None:
+    """Run every model x strategy x data set x split x seed of a file; stopped in any way, the same command goes on.
+
+    Exit code: 0 if every cell is done, 1 if one failed or the disk is full, 2 for bad input, 130 after Ctrl-C.
+    """
     with _one_sentence():
+        from .inference import sweep as sweeps
+
+        plan = sweeps.prepare(file, out, retry)
+    try:
+        with _one_sentence(OSError, code=FAILED), _one_sentence(ImportError):
+            counts = sweeps.go(plan, jobs, cluster, progress, lambda text: _say(escape(text)))
+    except KeyboardInterrupt:
+        _say(f"stopped; what is finished is in {escape(str(plan.folder))}, and the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
+    _swept(plan.folder)
+    if counts["failed"]:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run or a sweep.")]) -> None:
+    """Make the tables, the figures and the report of a run or a sweep again from what is in its folder."""
+    with _one_sentence():
+        from .inference import cells
+
+        if (folder / cells.SWEEP).is_file():
+            return _swept(folder)
         from .inference import session
 
         run, table = session.again(folder)
@@ -150,6 +188,16 @@ def trim(
 
         where, facts = trimmed(folder, strategy, rule, threshold, out)
     _trimmed(where, facts)
+
+
+def _swept(folder: Path) -> None:
+    """Write the tables and the report of a sweep, and print what they say in short."""
+    from .inference import sweep_report
+
+    with _one_sentence(OSError, code=FAILED):
+        for title, head, rows in sweep_report.make(folder):
+            _table(title, head, rows)
+    _say(f"report: {escape(str(folder / 'report.html'))}")
 
 
 def _trimmed(where: Path, facts: dict[str, Any]) -> None:

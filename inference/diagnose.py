@@ -81,7 +81,12 @@ def values(tree: Any) -> np.ndarray:
 
     Not probabilities: where classes separate they are exactly 0 or 1 in single precision, and have no spread.
     """
-    f = tree["predictions"]["f"].transpose("chain", "draw", "row", ...).values.astype(np.float64)
+    return flat(tree["predictions"]["f"].transpose("chain", "draw", "row", ...).values)
+
+
+def flat(f: np.ndarray) -> np.ndarray:
+    """`values` of an array (chain, draw, row) or (chain, draw, row, class)."""
+    f = f.astype(np.float64)
     if f.ndim == 4:
         f = f - f.mean(axis=-1, keepdims=True)  # softmax does not see a shift
     return f.reshape(*f.shape[:2], -1)
@@ -89,24 +94,45 @@ def values(tree: Any) -> np.ndarray:
 
 def accuracy_of(tree: Any) -> dict[str, float]:
     """Error, log predictive density and calibration at the test rows."""
-    y, log_lik = _observed(tree), _draws(tree, "predictions", "log_lik")
-    found = {"mlpd": float(np.mean(logsumexp(log_lik, axis=0) - np.log(len(log_lik))))}
+    y, f, log_lik = _observed(tree), _draws(tree, "predictions", "f"), _draws(tree, "predictions", "log_lik")
     if tree.attrs["task"] == "regression":
-        error = _draws(tree, "predictions", "f").mean(axis=0) - y
-        low, high = np.quantile(_draws(tree, "predictions", "y"), [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
-        return found | {
-            "rmse": float(np.sqrt(np.mean(error**2))),
-            "mae": float(np.mean(np.abs(error))),
-            "calibration": float(np.mean((low <= y) & (y <= high))),
-        }
-    p = _probabilities(tree)
+        return regression(y, f, _draws(tree, "predictions", "y"), log_lik)
+    return classification(y, f, log_lik)
+
+
+def regression(y: np.ndarray, f: np.ndarray, draws: np.ndarray, log_lik: np.ndarray) -> dict[str, float]:
+    """Error, density and calibration from the target `y` (row,) and posterior draws (sample, row).
+
+    `f` are function values, `draws` the predictive draws of the target, `log_lik` its log density.
+    """
+    error = f.mean(axis=0) - y
+    low, high = np.quantile(draws, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
+    return {
+        "mlpd": _mean_log_density(log_lik),
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "mae": float(np.mean(np.abs(error))),
+        "calibration": float(np.mean((low <= y) & (y <= high))),
+    }
+
+
+def classification(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict[str, float]:
+    """The same of classes: `f` are logits, (sample, row) of two classes and (sample, row, class) of more."""
+    p = _probabilities(f)
     right = p.argmax(axis=-1) == y
-    return found | {"accuracy": float(right.mean()), "calibration": calibration_error(p.max(axis=-1), right)}
+    return {
+        "mlpd": _mean_log_density(log_lik),
+        "accuracy": float(right.mean()),
+        "calibration": calibration_error(p.max(axis=-1), right),
+    }
 
 
-def _probabilities(tree: Any) -> np.ndarray:
+def _mean_log_density(log_lik: np.ndarray) -> float:
+    """The mean over rows of the log of the mean density over the draws."""
+    return float(np.mean(logsumexp(log_lik, axis=0) - np.log(len(log_lik))))
+
+
+def _probabilities(f: np.ndarray) -> np.ndarray:
     """Predictive class probabilities (row, class)."""
-    f = _draws(tree, "predictions", "f")
     if f.ndim == 3:
         return softmax(f, axis=-1).mean(axis=0)
     p = expit(f).mean(axis=0)
@@ -144,25 +170,30 @@ def loo(tree: Any) -> dict[str, float]:
 
 def convergence(tree: Any) -> dict[str, float]:
     """R-hat and ESS of f(x) at the worst test row, divergences and E-BFMI; nothing for draws that are no chains."""
-    arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
-
     if not tree.attrs["independent_chains"]:
         return {}
-    f = values(tree)
-    f = f[..., :: -(-f.shape[-1] // ROWS)]
-    axes = {"chain_axis": 0, "draw_axis": 1}
-    with np.errstate(divide="ignore", invalid="ignore"):  # of a row that stands still
-        found = {
-            "rhat_f": float(np.max(arviz_stats.rhat(f, **axes))),
-            "ess_bulk_f": float(np.min(arviz_stats.ess(f, method="bulk", **axes))),
-            "ess_tail_f": float(np.min(arviz_stats.ess(f, method="tail", prob=TAILS, **axes))),
-        }
+    arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
+    found = mixing(values(tree))
     stats = tree.children.get("sample_stats", {})
     if "diverging" in stats:
         found["divergences"] = int(stats["diverging"].sum())
     if "energy" in stats:
-        found["ebfmi"] = float(np.min(arviz_stats.bfmi(stats["energy"].values, **axes)))
+        found["ebfmi"] = float(np.min(arviz_stats.bfmi(stats["energy"].values, chain_axis=0, draw_axis=1)))
     return found
+
+
+def mixing(f: np.ndarray) -> dict[str, float]:
+    """R-hat and ESS of the worst of some values, (chain, draw, value), of which `ROWS` at most are looked at."""
+    arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
+
+    f = f[..., :: -(-f.shape[-1] // ROWS)]
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a row that stands still
+        return {
+            "rhat_f": float(np.max(arviz_stats.rhat(f, **axes))),
+            "ess_bulk_f": float(np.min(arviz_stats.ess(f, method="bulk", **axes))),
+            "ess_tail_f": float(np.min(arviz_stats.ess(f, method="tail", prob=TAILS, **axes))),
+        }
 
 
 def guide(tree: Any) -> dict[str, float]:
@@ -171,14 +202,18 @@ def guide(tree: Any) -> dict[str, float]:
     The loss along the way is no ELBO for a point (its entropy is infinite) nor for Laplace (it is the log joint).
     """
     if "guide" in tree.children and not tree.attrs["prior_note"]:  # under an improper prior there is no ELBO
-        last = tree["history"].isel(record=slice(-LAST, None))
-        return {"elbo": float((last["log_lik"] - last["kl"]).mean())}
+        return {"elbo": last_elbo(tree["history"]["log_lik"].values, tree["history"]["kl"].values)}
     stats = tree.children.get("sample_stats", {})
     if not tree.attrs["approximation"] or "log_q" not in stats:
         return {}
     with np.errstate(invalid="ignore"):  # infinite less infinite
         ratio = stats["log_p"].values.astype(np.float64) - stats["log_q"].values
     return {"elbo": float(ratio.mean()), "khat": max(_khat(chain) for chain in ratio)}  # a chain is a guide of its own
+
+
+def last_elbo(log_lik: np.ndarray, kl: np.ndarray) -> float:
+    """The ELBO over the last records of a history, (chain, record)."""
+    return float((log_lik - kl)[:, -LAST:].mean())
 
 
 def _khat(log_weights: np.ndarray) -> float:

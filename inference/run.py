@@ -7,8 +7,9 @@ key of a step is a function of (seed, chain, step), so a run that was interrupte
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import lru_cache, wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from .progress import Progress, progress_bar
 
 HISTORY = 100  # records of the warmup, where it is that long
 PATIENCE = 0.5  # seconds between two updates of the progress bar, about
+PER_CHAIN = ("draws", "stats", "history", "loc", "scale")  # of a fit: arrays (chain, ...) by name
 Watch = Callable[[Arrays, Arrays], dict[str, float]]
+Check = Callable[[str, int, dict[str, Arrays]], None]
 NEVER = np.iinfo(np.int32).max
 
 
@@ -60,17 +63,87 @@ def fit(
     language = p.name
     name = type(config).__name__.lower()
     _check_data(p, name, config, x, y)
-    package = ".pyro." if language == "pyro" else "."
-    strategy, target, engines = (import_module(package + part, __package__) for part in (name, "target", "engine"))
-    algorithm = strategy.algorithm(config, model, target.sites(model, x, y))
+    algorithm, engines = _bound(language, config, model, x, y)
     if watch is not None and algorithm.moments is None:
         raise ValueError(f"watch needs a guide of independent normals: svi with guide local or flipout, not {name}")
     saved = Checkpoint(checkpoint, language, config, seed, x, y) if checkpoint else None
     with progress_bar(name, progress) as tell:
         engine = engines.Engine(algorithm, seed, x, y)  # compiles, which takes a while
         records = _loop(algorithm, engine, name, tell, saved, watch)
+    return _fit(config, language, algorithm, records)
+
+
+def fit_many(
+    model: Callable, config: Any, xs: Sequence[Any], ys: Sequence[Any], seeds: Sequence[int], progress: bool = True
+) -> list[Fit | FloatingPointError]:
+    """Run a strategy on one program and several data sets of one shape, such as the splits of a table, all at once.
+
+    Parameters
+    ----------
+    xs, ys : JAX arrays (rows, features) and (rows,), of each data set.
+    seeds : of each data set; its fit depends on that, not on the others or on its place among them, up to rounding.
+
+    A data set whose run diverges has the error that `fit` would raise in its place, and the others go on.  The seconds
+    of a fit are its share of the time of all.  Ctrl-C and errors of the program or the data are as in `fit`.
+    """
+    shapes = {(*x.shape, *y.shape) for x, y in zip(xs, ys, strict=True)}
+    if len(shapes) != 1 or len(seeds) != len(xs):
+        raise ValueError(f"fit_many needs data of one shape and a seed for each, got {len(shapes)} shapes of {len(xs)}")
+    name = type(config).__name__.lower()
+    for x, y in zip(xs, ys, strict=True):
+        p = ppl(x, y)
+        if p.name != "numpyro":
+            raise ValueError("fit_many runs in NumPyro only; give it JAX arrays, or call fit for one after another")
+        _check_data(p, name, config, x, y)
+    algorithm, engines = _bound("numpyro", config, model, xs[0], ys[0])
+    failed: dict[int, FloatingPointError] = {}
+
+    def check(what: str, step: int, block: dict[str, Arrays]) -> None:
+        for i in set(range(len(xs))) - set(failed):
+            try:
+                _check_finite(what, step, {part: _lanes(v, i, algorithm.chains) for part, v in block.items()})
+            except FloatingPointError as error:
+                failed[i] = error
+        if len(failed) == len(xs):
+            raise failed[0]
+
+    with progress_bar(name, progress) as tell:
+        engine = engines.Engine.of_many(algorithm, seeds, list(zip(xs, ys, strict=True)))
+        try:
+            records = _loop(algorithm, engine, name, tell, None, None, check)
+        except FloatingPointError:
+            return [failed[i] for i in range(len(xs))]
+    records["seconds"] = {k: v / len(xs) for k, v in records["seconds"].items()}
+    return [failed.get(i) or _fit(config, "numpyro", algorithm, _own(records, i, algorithm)) for i in range(len(xs))]
+
+
+def _own(records: dict[str, Any], i: int, algorithm: Algorithm) -> dict[str, Any]:
+    """The records of data set number `i`."""
+    return {k: _lanes(v, i, algorithm.chains) if k in PER_CHAIN else v for k, v in records.items()}
+
+
+def _lanes(arrays: Arrays, i: int, chains: int) -> Arrays:
+    return {name: values[i * chains : (i + 1) * chains] for name, values in arrays.items()}
+
+
+def _bound(language: str, config: Any, model: Callable, x: Any, y: Any) -> tuple[Algorithm, Any]:
+    """The strategy of a config bound to a program, and the module of its engine."""
+    package = ".pyro." if language == "pyro" else "."
+    name = type(config).__name__.lower()
+    strategy, target, engines = (import_module(package + part, __package__) for part in (name, "target", "engine"))
+    model = _for_shapes(model, tuple(x.shape), tuple(y.shape))
+    return strategy.algorithm(config, model, target.sites(model, x, y)), engines
+
+
+@lru_cache(maxsize=32)
+def _for_shapes(model: Callable, x: tuple[int, ...], y: tuple[int, ...]) -> Callable:
+    """The program as one of its own for data of these shapes, for a strategy's guide keeps those that it saw first."""
+    return wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))
+
+
+def _fit(config: Any, language: str, algorithm: Algorithm, records: dict[str, Any]) -> Fit:
     return Fit(
-        strategy=name,
+        strategy=type(config).__name__.lower(),
         settings=asdict(config),
         ppl=language,
         independent_chains=algorithm.independent_chains,
@@ -91,9 +164,18 @@ def _check_data(p: PPL, name: str, config: Any, x: Any, y: Any) -> None:
 
 
 def _loop(
-    algorithm: Algorithm, engine: Any, what: str, tell: Progress, saved: Checkpoint | None, watch: Watch | None
+    algorithm: Algorithm,
+    engine: Any,
+    what: str,
+    tell: Progress,
+    saved: Checkpoint | None,
+    watch: Watch | None,
+    check: Check | None = None,
 ) -> dict[str, Any]:
-    """Warmup, `ready`, draws, in blocks that take about PATIENCE seconds each; returns the rest of a `Fit`."""
+    """Warmup, `ready`, draws, in blocks that take about PATIENCE seconds each; returns the rest of a `Fit`.
+
+    `check` raises if a block is not finite; by default `_check_finite`.
+    """
     warm_thin = max(algorithm.warmup // HISTORY, 1)
     plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
     total = sum(records for records, _ in plan.values())
@@ -113,7 +195,7 @@ def _loop(
                 took = time.perf_counter() - at
                 if watch is not None and phase == "warmup":
                     block["info"].update(_watched(watch, *engine.moments()))
-                _check_finite(what, log.step, block)
+                (check or _check_finite)(what, log.step, block)
                 log.add(phase, block, count, min(log.step + count * thin, last))
                 seconds[phase] += took
                 tell(sum(log.done.values()), total, log.message(phase))

@@ -22,6 +22,7 @@ from ..models import catalogue
 from ..models.ppl import language
 from . import folder as folders
 from . import report, strategies
+from .errors import sentence
 
 PACKAGES = (
     *("noisezoo", "numpyro", "jax", "pyro-ppl", "torch", "blackjax", "optax"),
@@ -122,7 +123,7 @@ def go(session: Session, progress: bool = True, say: Callable[[str], Any] = prin
         except KeyboardInterrupt:
             entry.update(status=INTERRUPTED, why="interrupted by Ctrl-C")
         except Exception as error:  # whatever it is, the other strategies go on
-            entry.update(status=FAILED, why=_sentence(error))
+            entry.update(status=FAILED, why=sentence(error))
             folders.write(session.folder / f"{folders.file_name(label)}.error.txt", traceback.format_exc())
         folders.write_run(session.folder, run)
         say(f"{label}: {entry['why'] or 'done'} ({time.perf_counter() - at:.0f} s)")
@@ -186,10 +187,3 @@ def checksum(data: Any) -> str:
     for array in (data.x_train, data.y_train, data.x_test, data.y_test):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _sentence(error: Exception) -> str:
-    """What went wrong, in one sentence; with the type of an error that is not of our own words."""
-    text = " ".join(str(error).split())
-    ours = isinstance(error, (ValueError, FloatingPointError, ImportError, OSError)) and text
-    return text if ours else f"{type(error).__name__}: {text}".removesuffix(": ")
