@@ -14,8 +14,8 @@ from .plots import Picture, Trees
 MOST = 256  # units in and out that still can be seen
 LAYERS = 6  # most layers in one figure
 CAPTION = (
-    "Mean size of each weight over the draws; one row of a matrix for each input unit. Hidden units have no order: the "
-    "largest are first. Dark rows are units that are switched off, a dark matrix is a layer that is."
+    "The size of each weight: of its mean where a guide has one, else on average over the draws. One row of pixels for "
+    "each input unit; the largest are first. Dark rows are units that are switched off, a dark matrix is a layer."
 )
 
 
@@ -54,11 +54,15 @@ def weights(sizes: dict[str, dict[str, np.ndarray]]) -> Figure:
 
 
 def _sizes(tree: Any) -> dict[str, np.ndarray]:
-    """Mean sizes of the dense layers' weights, by layer; none if a layer is too large to be seen."""
+    """Sizes of the dense layers' weights, by layer; none if a layer is too large to be seen."""
     found = {}
     for name, values in tree["posterior"].data_vars.items():
         layer, _, what = str(name).partition(".")
-        if what == "weight" and values.ndim == 4:  # chain, draw, unit_in, unit_out
+        if what != "weight" or values.ndim != 4:  # chain, draw, unit_in, unit_out
+            continue
+        if name in tree.children.get("guide", {}):
+            found[layer] = np.abs(tree["guide"][name].values).mean(axis=0)
+        else:
             found[layer] = np.abs(values.transpose("chain", "draw", ...).values).mean(axis=(0, 1))
     if not found or len(found) > LAYERS or max(max(size.shape) for size in found.values()) > MOST:
         return {}

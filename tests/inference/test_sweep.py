@@ -78,7 +78,7 @@ def test_cells_have_the_scores_that_compare_gives(file, tmp_path):
     data = datasets.load(f"{tmp_path / 'mine.csv'}:y", split=1)
     settings = {**sweep.sweep_file.DEFAULTS, "prior": "half_cauchy", "network": "linear"}
     program = jobs.program(tuple(settings.items()), data.task, 0)
-    for name, text in methods.items():
+    for name, text in list(methods.items())[1:]:
         scores = results[Cell("ard", name, "mine.csv:y", 1, 0)]["scores"]
         (config,) = parse(text).values()
         alone = fit(program, config, *arrays("numpyro", data.x_train, data.y_train), seed=0, progress=False)
