@@ -157,7 +157,8 @@ def _results(plan: Plan, workers: int | None, cluster: str | None) -> Results:
     if not plan.jobs:
         return
     devices = [] if cluster else _devices()
-    count = min(workers or len(devices) or os.cpu_count() or 1, len(plan.jobs))
+    most = len(devices) or workers or os.cpu_count() or 1  # a device has one process
+    count = min(workers or most, most, len(plan.jobs))
     if cluster:
         yield from _on_cluster(plan.jobs, cluster)
     elif count > 1:
