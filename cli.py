@@ -90,7 +90,9 @@ def compare(
     with_: Annotated[
         str, typer.Option("--with", help="Strategies with their settings: svi:guide=low_rank,steps=5000,nuts.")
     ] = "svi,nuts,sgld",
-    structure: Annotated[str, typer.Option(help="Who shares a scale: iid, ard, add or ard_add.")] = "ard",
+    structure: Annotated[
+        str, typer.Option(help="Who shares a scale: iid, ard, add, ard_add, inner_add, inner_ard_add.")
+    ] = "ard",
     form: Annotated[str, typer.Option(help="What is sampled: expanded, hierarchical or marginal.")] = "expanded",
     network: Annotated[
         str, typer.Option(help="linear, mlp:50, mlp:50-50,activation=relu, residual_mlp:50-50.")
@@ -216,6 +218,7 @@ def _show(noise: Any, out: Path | None) -> None:
         "prior on a weight": noise.prior or "not named",
         "law of scale^2": "improper" if not noise.proper else _law(law) if law else "not known",
         "p(weight)": "closed form" if noise.closed_form else "by quadrature" if law else "averaged over draws",
+        "M-step of the scale": "closed form" if noise.m_step else "none in closed form",
         "proper": "yes" if noise.proper else "no: it has no draws, and NUTS and SGLD no posterior",
         "source": noise.source or "not given",
     }
