@@ -326,7 +326,7 @@ def test_bad_words_about_a_papers_prior(tmp_path, prior, words, said):
         ("guide=local,alpha=0", "alpha must be positive"),
         ("guide=local,alpha=-1", "alpha must be positive"),
         ("guide=local,kl_weight=-1", "kl_weight must not be negative"),
-        ("guide=map,alpha=1", "alpha is a setting of the guides local and flipout, not of map"),
+        ("guide=map,alpha=1", "alpha is a setting of the guides local, flipout and em, not of the guide map"),
         ("guide=local,parameters=sigm", "did you mean 'sigma'"),
     ],
 )

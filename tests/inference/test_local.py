@@ -367,9 +367,9 @@ def test_samplers_refuse_priors_that_are_none(config, make):
 @pytest.mark.parametrize(
     "settings, says",
     [
-        ({"kl_weight": 0.5}, "kl_weight is a setting of the guides local and flipout, not of mean_field"),
-        ({"alpha": 0.5}, "alpha is a setting of the guides local"),
-        ({"parameters": "alpha", "guide": "full_rank"}, "parameters is a setting .* not of full_rank"),
+        ({"kl_weight": 0.5}, "kl_weight is a setting of the guides local, flipout and em, not of the guide mean_field"),
+        ({"alpha": 0.5}, "alpha is a setting of the guides local, flipout and em"),
+        ({"parameters": "alpha", "guide": "full_rank"}, "parameters is a setting .* not of the guide full_rank"),
         ({"log_alpha_clip": 8.0, "guide": "map"}, "log_alpha_clip is a setting"),
         ({"log_scale_max": -4.0}, "log_scale_max is a setting"),
         ({"pretrain": 10}, "pretrain is a setting"),
