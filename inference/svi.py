@@ -155,9 +155,7 @@ State = SVIState  # NumPyro's
 def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
     """Bind `svi` to a NumPyro program ``model(x, y)`` (with ``batch_size=`` if the config has one)."""
     _refuse(config.guide, found)
-    falling = round(config.decay * config.steps)
-    rate = optax.linear_schedule(config.lr, 0.0, falling, config.steps - falling) if falling else config.lr
-    optimiser = optax.adam(rate)
+    optimiser = optax.adam(_rate(config))
     if config.guide == "laplace":
         return laplace.algorithm(config, model, found, optimiser)
     if config.guide in NORMALS:
@@ -190,6 +188,16 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
         return _with_weights(model, latent, x, y), stats
 
     return of_guide(config, init, step, draw, approximation=config.guide not in POINTS)
+
+
+def constant(config: SVI) -> int:
+    """How many steps the learning rate is constant, before it falls to zero."""
+    return int((1 - config.decay) * config.steps)
+
+
+def _rate(config: SVI) -> Any:
+    at = constant(config)
+    return optax.linear_schedule(config.lr, 0.0, config.steps - at, at) if at < config.steps else config.lr
 
 
 def _refuse(guide: str, found: Sites) -> None:

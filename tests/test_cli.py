@@ -114,7 +114,7 @@ def test_check_says_what_is_wrong_or_shows_the_prior(mine):
 def test_compare_leaves_a_folder_that_tells_all(finished):
     folder, output = finished
     names = {path.name for path in folder.iterdir()}
-    figures = {"predictions", "calibration", "agreement", "scales", "trace-nuts", "loss"}
+    figures = {"predictions", "calibration", "agreement", "scales", "trace-nuts", "loss", "weights"}
     files = {"run.json", "table.csv", "report.html", "svi.nc", "nuts.nc"}
     assert names == files | {f"{name}.png" for name in figures}
     table = pd.read_csv(folder / "table.csv", index_col="label")

@@ -15,7 +15,7 @@ from pyro.infer import Trace_ELBO, autoguide
 from pyro.optim import LambdaLR  # type: ignore[attr-defined]
 
 from ..algorithm import Algorithm, of_guide
-from ..svi import NORMALS, POINTS, SVI
+from ..svi import NORMALS, POINTS, SVI, constant
 from ..target import Sites
 from . import dropout, local
 from .target import draw_rows, log_joint, on_device, on_rows, refuse_discrete, started
@@ -109,9 +109,9 @@ def _adam(config: SVI) -> Any:
 
 def rate(config: SVI) -> Callable[[int], float]:
     """What the learning rate is multiplied by at a step: 1, then over the share `decay` of the steps linear to zero."""
-    falling = round(config.decay * config.steps)
-    constant = config.steps - falling
-    return lambda t: min(1.0, max(0.0, 1.0 - (t - constant) / falling)) if falling else 1.0
+    at = constant(config)
+    falling = config.steps - at
+    return lambda t: min(1.0, max(0.0, 1.0 - (t - at) / falling)) if falling else 1.0
 
 
 def _autoguide(name: str, program: Callable) -> Callable:

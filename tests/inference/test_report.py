@@ -70,7 +70,7 @@ def read(text):
 def test_the_folder_holds_table_figures_and_one_page(trees, table, tmp_path):
     report.write(tmp_path, made_run(), table, trees)
     names = {path.name for path in tmp_path.iterdir()}
-    figures = {f"{picture.name}.png" for picture in plots.pictures(trees)}
+    figures = {f"{picture.name}.png" for picture in plots.pictures(trees)} | {"weights.png"}
     assert names == {"table.csv", "report.html"} | figures
     back = pd.read_csv(tmp_path / "table.csv", index_col="label")
     pd.testing.assert_series_equal(back["rmse"], table["rmse"])

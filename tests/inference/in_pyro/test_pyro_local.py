@@ -314,6 +314,8 @@ def test_learning_rate_is_that_of_numpyro(steps):
     theirs = optax.linear_schedule(config.lr, 0.0, max(steps - half, 1), half)
     for t in range(steps + 1):
         assert config.lr * rate(config)(t) == pytest.approx(float(theirs(t)), abs=1e-6)
+    assert [rate(SVI(steps=steps, decay=0.0))(t) for t in range(steps + 1)] == (steps + 1) * [1.0]
+    assert rate(SVI(steps=100, decay=0.2))(80) == 1.0 and rate(SVI(steps=100, decay=0.2))(90) == pytest.approx(0.5)
 
 
 def test_first_step_of_adam_is_the_learning_rate(digits):

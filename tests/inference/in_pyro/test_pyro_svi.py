@@ -92,7 +92,7 @@ def test_log_densities_count_the_jacobian(guide):
     assert abs(found) < 0.05
 
 
-@pytest.mark.parametrize("guide", sorted(set(GUIDES) - {"laplace"}))
+@pytest.mark.parametrize("guide", sorted(set(GUIDES) - {"laplace", "em"}))  # em: see test_pyro_em
 @pytest.mark.parametrize("batch_size", [None, 10])
 def test_every_guide_runs_on_a_network(guide, batch_size):
     draws, stats = run(SVI(guide=guide, steps=15, draws=3, batch_size=batch_size), NET)
