@@ -226,7 +226,8 @@ def test_after_an_interrupt_what_is_finished_is_kept(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_a_real_run(tmp_path):
-    code = "from noisezoo.cli import app; app()"
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # also where tests run detached
+    code = f"{listen}; from noisezoo.cli import app; app()"
     words = ["compare", "half_cauchy", "--data", "diabetes", "--network", "linear", "--no-progress"]
     words += ["--with", "svi:steps=20,draws=40,nuts:warmup=1000000", "--out", tmp_path / "run"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "XDG_CACHE_HOME": str(tmp_path)}

@@ -252,7 +252,8 @@ def test_ten_thousand_finished_cells_are_listed_reading_each_once(tmp_path, monk
 
 def start(file, out, *words):
     """A sweep in a process group of its own."""
-    code = "from noisezoo.cli import app; app()"
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # also where tests run detached
+    code = f"{listen}; from noisezoo.cli import app; app()"
     options = ("--out", str(out), "--no-progress", *words)
     command = [sys.executable, "-c", code, "sweep", str(file), *options]
     return subprocess.Popen(
