@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.scipy.special import logsumexp
 from numpyro import handlers
 from numpyro.distributions import biject_to
 
@@ -90,7 +89,7 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
         def loss(z: dict) -> tuple[Any, Any]:
             keys = jax.random.split(key, config.particles)
             log_lik, log_prior = jax.vmap(particle, (0, None, None, None, None))(keys, z, x, y, rows)
-            fit = objective(config, log_lik, scale)
+            fit = objective(jnp, config, log_lik, scale)
             return -fit - log_prior[0], fit
 
         (value, fit), gradient = jax.value_and_grad(loss, has_aux=True)(state.z)
@@ -125,17 +124,17 @@ def drawn_as_they_are() -> Iterator[None]:
         ) from error
 
 
-def objective(config: Any, log_lik: Any, scale: float) -> Any:
+def objective(xp: Any, config: Any, log_lik: Any, scale: float) -> Any:
     """What is maximised beside the log prior, from log likelihoods (particle, row) that stand for `scale` as many."""
     if config.objective == "tail_adaptive":
-        weights = 1.0 / jnp.arange(1, len(log_lik) + 1)
-        return scale * jnp.sum(weights @ -jnp.sort(-log_lik, axis=0)) / jnp.sum(weights)
+        weights = 1.0 / xp.arange(1, log_lik.shape[0] + 1)
+        return scale * xp.sum(weights @ xp.sort(log_lik, axis=0, descending=True)) / xp.sum(weights)
     if config.objective == "average":
-        return scale * jnp.sum(jnp.mean(log_lik, axis=0))
+        return scale * xp.sum(xp.mean(log_lik, axis=0))
     if config.mask == "function":
-        log_lik = scale * jnp.sum(log_lik, axis=1, keepdims=True)
-        scale = 1.0
-    return scale * jnp.sum(logsumexp(log_lik, axis=0) - jnp.log(len(log_lik)))
+        log_lik, scale = scale * xp.sum(log_lik, axis=1, keepdims=True), 1.0
+    top = xp.max(log_lik, axis=0)
+    return scale * xp.sum(top + xp.log(xp.mean(xp.exp(log_lik - top), axis=0)))
 
 
 def mean(site: dict) -> Any:

@@ -24,7 +24,7 @@ from blackjax.adaptation.mclmc_adaptation import MCLMCAdaptationState as Tuned
 
 from ..models.names import unknown
 from .algorithm import Algorithm
-from .nuts import METHODS
+from .nuts import METHODS, chosen
 from .target import Sites, constrain, potential, refuse_discrete, refuse_improper, start
 
 MASSES = ("diagonal", "unit")
@@ -122,10 +122,7 @@ def algorithm(config: MCLMC, model: Callable, found: Sites) -> Algorithm:
         }
         return constrain(model, state.chain.position, x, y), stats
 
-    method = config.method
-    if method == "auto":
-        method = "parallel" if jax.default_backend() == "cpu" else "vectorised"
-    return Algorithm(init, step, draw, ROUNDS, config.thin, config.draws, config.chains, method=method)
+    return Algorithm(init, step, draw, ROUNDS, config.thin, config.draws, config.chains, method=chosen(config.method))
 
 
 def _tuning(config: MCLMC, kernel: Callable) -> Callable:

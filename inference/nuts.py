@@ -71,10 +71,14 @@ def algorithm(config: NUTS, model: Callable, found: Sites) -> Algorithm:
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         return kept(kernel.postprocess_fn((x, y), {})(state.z)), _stats(state)
 
-    method = config.method
-    if method == "auto":
-        method = "parallel" if jax.default_backend() == "cpu" else "vectorised"
-    return Algorithm(init, step, draw, config.warmup, 1, config.draws, config.chains, method=method)
+    return Algorithm(init, step, draw, config.warmup, 1, config.draws, config.chains, method=chosen(config.method))
+
+
+def chosen(method: str) -> str:
+    """How chains run, where that is left to us."""
+    if method != "auto":
+        return method
+    return "parallel" if jax.default_backend() == "cpu" else "vectorised"
 
 
 def _kernel(config: NUTS, model: Callable, discrete: bool) -> Any:

@@ -9,8 +9,9 @@ from pyro.poutine.messenger import Messenger
 from torch.distributions import biject_to
 
 from ...models.per_row import PerRow
+from ...models.ppl import language
 from ..algorithm import Algorithm, of_guide
-from ..dropout import NO_MEAN, drawn_as_they_are, is_noise
+from ..dropout import NO_MEAN, drawn_as_they_are, is_noise, objective
 from ..target import Sites, kept
 from .target import draw_rows, made, on_device, on_rows, started
 
@@ -38,7 +39,7 @@ class Filled(Messenger):
 
 def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], float]) -> Algorithm:
     """Bind the guide ``dropout`` to a Pyro program in expanded form; `config` is an `SVI`, `rate` scales its lr."""
-    program = on_rows(model)
+    program, xp = on_rows(model), language("pyro").xp
     points = [name for name in found.latent if not is_noise(name)]
 
     @on_device
@@ -66,7 +67,7 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
         rows = draw_rows(x.shape[0], config.batch_size)
         scale = 1.0 if rows is None else x.shape[0] / len(rows)
         each = [particle(state.z, x, y, rows) for _ in range(config.particles)]
-        fit = objective(config, torch.stack([log_lik for log_lik, _ in each]), scale)
+        fit = objective(xp, config, torch.stack([log_lik for log_lik, _ in each]), scale)
         loss = -fit - each[0][1]
         state.adam.zero_grad()
         loss.backward()
@@ -86,18 +87,6 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
         return kept({**{name: trace.nodes[name]["value"] for name in found.latent}, **made(trace)}), {}
 
     return of_guide(config, init, step, draw, method="sequential")
-
-
-def objective(config: Any, log_lik: Any, scale: float) -> Any:
-    """As `..dropout.objective`, in torch."""
-    if config.objective == "tail_adaptive":
-        weights = 1.0 / torch.arange(1, len(log_lik) + 1)
-        return scale * (weights @ log_lik.sort(dim=0, descending=True).values).sum() / weights.sum()
-    if config.objective == "average":
-        return scale * log_lik.mean(0).sum()
-    if config.mask == "function":
-        log_lik, scale = scale * log_lik.sum(1, keepdim=True), 1.0
-    return scale * (log_lik.logsumexp(0) - torch.tensor(float(len(log_lik))).log()).sum()
 
 
 def mean(site: dict) -> Any:

@@ -35,7 +35,7 @@ SCALE = 3.0
 
 
 def objective(log_lik=LOG_LIK, **settings):
-    return float(dropout.objective(SVI(guide="dropout", **settings), jnp.asarray(log_lik, jnp.float32), SCALE))
+    return float(dropout.objective(jnp, SVI(guide="dropout", **settings), jnp.asarray(log_lik, jnp.float32), SCALE))
 
 
 def test_average():

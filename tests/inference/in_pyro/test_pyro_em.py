@@ -7,11 +7,10 @@ import pyro
 import pytest
 import torch
 from linear_model import PRECISION, SIGMA0
-from noisezoo.inference import dropout as numpyro_dropout
+from noisezoo.inference import dropout, normals, scales
 from noisezoo.inference import local as numpyro_local
-from noisezoo.inference import normals, scales
 from noisezoo.inference import target as numpyro_target
-from noisezoo.inference.pyro import dropout, local
+from noisezoo.inference.pyro import local
 from noisezoo.inference.run import fit
 from noisezoo.inference.svi import SVI
 from noisezoo.models import likelihood, noise
@@ -100,8 +99,9 @@ def test_em_refuses_programs_without_scales():
 def test_both_languages_have_the_same_objective(objective, mask):
     log_lik = np.random.default_rng(0).normal(-2, 1.5, (6, 4)).astype(np.float32)
     config = SVI(guide="dropout", objective=objective, mask=mask)
-    expected = numpyro_dropout.objective(config, jnp.asarray(log_lik), 3.0)
-    np.testing.assert_allclose(float(dropout.objective(config, torch.tensor(log_lik), 3.0)), expected, rtol=1e-5)
+    expected = dropout.objective(jnp, config, jnp.asarray(log_lik), 3.0)
+    found = dropout.objective(language("pyro").xp, config, torch.tensor(log_lik), 3.0)
+    np.testing.assert_allclose(found.item(), expected, rtol=1e-5)
 
 
 def test_a_mask_for_each_example_is_the_same_ridge():
