@@ -4,12 +4,14 @@ A guide may put it where a noise would sample its scales.  Multiplied by a weigh
 row with that row's own scales, as `models.local.Unsampled` acts with noise of its own; the network need not know.
 """
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from .ppl import ppl
 
 
-class PerRow(NamedTuple):
+@dataclass(frozen=True)
+class PerRow:
     """Scales (rows, *shape) that stand for scales of `shape`, or for a weight once they have met one.
 
     Each row of a dense layer sees its own scales: h_n -> sum_i h_ni lambda_ni w_ij.  Raises TypeError where it would
@@ -23,20 +25,20 @@ class PerRow(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         return tuple(self.scale.shape[1:] if self.weight is None else self.weight.shape)
 
-    def __getitem__(self, index: Any) -> "PerRow":  # type: ignore[override]
-        return self._replace(scale=self.scale[(slice(None), *index)])
+    def __getitem__(self, index: Any) -> "PerRow":
+        return replace(self, scale=self.scale[(slice(None), *index)])
 
-    def __mul__(self, other: Any) -> "PerRow":  # type: ignore[override]
+    def __mul__(self, other: Any) -> "PerRow":
         if isinstance(other, PerRow):
             ours, theirs = self._layer(), other._layer()
             return PerRow(ours * theirs)
         if getattr(other, "ndim", 0) == 0:
-            return self._replace(scale=self.scale * other)
+            return replace(self, scale=self.scale * other)
         if other.ndim != 2:
             raise TypeError("scales of each row's own multiply the weight of a dense layer, not a kernel")
         return PerRow(self._layer(), other if self.weight is None else self.weight * other)
 
-    __rmul__ = __mul__  # type: ignore[assignment]
+    __rmul__ = __mul__
 
     def act(self, h: Any) -> Any:
         """h @ w for activations h (rows, unit_in), each row with its own scales."""

@@ -36,7 +36,9 @@ def test_every_row_sees_its_own_scales(where, structure):
     w = STRUCTURES[structure](p, "s", noise, W.shape) * array(W)
     for n in range(ROWS):
         row = STRUCTURES[structure](p, "s", lambda p, name, shape, n=n: array(given[name][n]), W.shape) * array(W)
-        np.testing.assert_allclose(np.asarray(linear(array(H), w))[n], np.asarray(array(H)[n] @ row), rtol=1e-5)
+        np.testing.assert_allclose(
+            np.asarray(linear(array(H), w))[n], np.asarray(array(H)[n] @ row), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_numbers_and_arrays_on_either_side():
@@ -47,7 +49,7 @@ def test_numbers_and_arrays_on_either_side():
         2.0 * scale * jnp.asarray(W / 2),
         scale * jnp.asarray(2.0) * jnp.asarray(W / 2),
     ):
-        np.testing.assert_allclose(linear(jnp.asarray(H), weight), expected, rtol=1e-5)
+        np.testing.assert_allclose(linear(jnp.asarray(H), weight), expected, rtol=1e-4, atol=1e-5)
     assert scale.shape == (IN, 1) and (scale * jnp.asarray(W)).shape == (IN, OUT)
 
 
@@ -84,7 +86,7 @@ def test_scales_of_bernoulli_noise_are_stochastic_depth(where):
             kept.add((layer, tau))
             h = h + tau * np.maximum(h @ sites[f"layer{layer}.base"], 0)
         expected = h @ (sites["layer3.scale"][:, None] * sites["layer3.base"])
-        np.testing.assert_array_equal(np.abs(sites["out"] - expected) <= 1e-5 * (1 + np.abs(expected)), True)
+        np.testing.assert_array_equal(np.abs(sites["out"] - expected) <= 1e-4 * (1 + np.abs(expected)), True)
     assert kept == {(1, 0.0), (1, 1.0), (2, 0.0), (2, 1.0)}
 
 
@@ -122,4 +124,4 @@ def test_the_network_need_not_know():
     p, net = language("numpyro"), mlp(OUT, bias=False)
     whole = net(p, jnp.asarray(H), values(), 1)
     for n in range(ROWS):
-        np.testing.assert_allclose(whole[n], net(p, jnp.asarray(H[n : n + 1]), values(n), 1)[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(whole[n], net(p, jnp.asarray(H[n : n + 1]), values(n), 1)[0], rtol=1e-4, atol=1e-5)
