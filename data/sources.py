@@ -1,8 +1,11 @@
 """The raw tables: one reader per origin, each giving a pandas table in the catalogue's columns and order."""
 
 import gzip
+import re
 import tarfile
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,14 @@ import numpy as np
 import pandas as pd
 from sklearn import datasets
 
-from .catalogue import CATALOGUE, Entry
+from .catalogue import CATALOGUE, IMDB_NUMBERS, Entry
 from .files import find, there
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR_BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")  # the training rows first
 CIFAR_SHAPE = (3, 32, 32)  # of an image: channel, row, column
+IMDB_TEXT = re.compile(r"aclImdb/(?P<part>train|test)/(?P<label>neg|pos)/(?P<file>[^/]+)\.txt")
+IMDB_NO_WORD = dict.fromkeys(map(ord, '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'), " ")  # between words, as in Keras
 
 
 def read(name: str) -> pd.DataFrame:
@@ -89,6 +94,57 @@ def _channel_last(images: np.ndarray) -> np.ndarray:
     return images.transpose(0, 2, 3, 1).reshape(len(images), -1)
 
 
+def _read_year(name: str, entry: Entry) -> pd.DataFrame:
+    """The zipped text, the year first; raises ValueError for another number of rows or columns."""
+    path = find(entry, *entry.files)
+    table = pd.read_csv(path, header=None, dtype=np.float32)
+    if table.shape != (entry.rows, len(entry.features) + 1):
+        raise ValueError(f"{path} has {table.shape[0]} rows of {table.shape[1]} numbers, not the published file's.")
+    values = table.to_numpy()
+    return _table(values[:, 1:], values[:, 0], entry)
+
+
+def _read_imdb(name: str, entry: Entry) -> pd.DataFrame:
+    """From the file of word numbers if it is there, else from the texts."""
+    if path := there(replace(entry, files=IMDB_NUMBERS), *IMDB_NUMBERS):
+        with np.load(path) as parts:
+            numbers = [(parts[f"{p}_tokens"], parts[f"{p}_offsets"]) for p in ("train", "test")]
+            labels = np.concatenate([parts["train_label"], parts["test_label"]])
+    else:
+        numbers, labels = _imdb_texts(find(entry, *entry.files))
+    x = np.concatenate([_occurs(tokens, offsets, len(entry.features)) for tokens, offsets in numbers])
+    return _table(x, pd.Categorical.from_codes(labels, ("negative", "positive")), entry)
+
+
+def _imdb_texts(archive: Path) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Word numbers and offsets of the training and test reviews, and all labels.
+
+    A word's number is its rank in the training reviews, 1 the most frequent, as in Keras (up to ties); 0 is unknown.
+    """
+    texts: dict[str, dict[tuple[int, str], list[str]]] = {"train": {}, "test": {}}
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if place := IMDB_TEXT.fullmatch(member.name):
+                file: Any = tar.extractfile(member)
+                words = file.read().decode().lower().translate(IMDB_NO_WORD).split()
+                texts[place["part"]][place["label"] == "pos", place["file"]] = words
+    parts = [dict(sorted(texts[part].items())) for part in ("train", "test")]
+    ranked = Counter(word for words in parts[0].values() for word in words).most_common()
+    number = {word: rank for rank, (word, _) in enumerate(ranked, start=1)}
+    numbers = [np.array([number.get(word, 0) for words in part.values() for word in words]) for part in parts]
+    offsets = [np.cumsum([0, *map(len, part.values())]) for part in parts]
+    return list(zip(numbers, offsets, strict=True)), np.array([int(label) for part in parts for label, _ in part])
+
+
+def _occurs(tokens: np.ndarray, offsets: np.ndarray, words: int) -> np.ndarray:
+    """Whether each of the words 1 .. `words` occurs in each text (texts, words), one byte each."""
+    found = np.zeros((len(offsets) - 1, words), np.uint8)
+    rows = np.repeat(np.arange(len(found)), np.diff(offsets))
+    known = (tokens >= 1) & (tokens <= words)
+    found[rows[known], tokens[known].astype(int) - 1] = 1
+    return found
+
+
 def _table(x: np.ndarray, y, entry: Entry) -> pd.DataFrame:
     return pd.DataFrame(x, columns=list(entry.features)).assign(**{entry.target: y})
 
@@ -99,4 +155,6 @@ READERS: dict[str, Callable[[str, Entry], pd.DataFrame]] = {
     "mnist": _read_mnist,
     "cifar10": _read_cifar10,
     "cifar10_subset": _read_cifar10_subset,
+    "year": _read_year,
+    "imdb": _read_imdb,
 }

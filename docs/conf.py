@@ -33,7 +33,7 @@ default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_mock_imports = [] if find_spec("torch") else ["array_api_compat", "posteriors", "pyro", "torch", "torchopt"]
+autodoc_mock_imports = [] if find_spec("torch") else ["array_api_compat", "pyro", "torch"]
 
 ENTRY = re.compile(r"(?P<names>`{0,2}[\w.<>]+`{0,2}(?:, `{0,2}[\w.<>]+`{0,2})*)(?P<shape> \([^)]*\))? : (?P<text>.*)")
 RULE = re.compile(r"-{3,}$")

@@ -4,7 +4,9 @@ Groups: posterior, functionals, posterior_predictive, log_likelihood, sample_sta
 observed_data, constant_data, predictions and predictions_constant_data (test rows).  `y` and `f` of a regression are in
 the target's own units, and so is the density in log_likelihood.  `functionals` holds what is identified in a network,
 where single weights are not: sorted scales, the effective sparsity of each layer, the noise sd.  `guide` holds mean and
-sd (``<site>.sd``) of a guide of independent normals.  Inputs of more than ten million numbers are left out.
+sd (``<site>.sd``) of a guide of independent normals whose layers do not sample their weights, `moments` those of other
+guides that have them, and of all steps of a stochastic-gradient sampler, not only of its draws.  Inputs of more than
+ten million numbers are left out.
 """
 
 import json
@@ -78,7 +80,7 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
     if fit.loc:
         sites = {**fit.loc, **{f"{name}.sd": values for name, values in fit.scale.items()}}
         found = {k: (("chain", *dims.get(k.removesuffix(".sd"), ())), v) for k, v in sites.items()}
-        tree["guide"] = xr.DataTree(xr.Dataset(found))
+        tree["moments" if fit.independent_chains or fit.approximation else "guide"] = xr.DataTree(xr.Dataset(found))
     tree.attrs.update(_facts(fit, data, seed, why))
     return tree
 
@@ -102,6 +104,21 @@ def load(path: str | Path) -> Any:
         raise ValueError(f"{path} is not a whole netCDF file; run the fit again ({type(error).__name__})") from error
     if "posterior" not in found.children or "strategy" not in found.attrs:
         raise ValueError(f"{path} is not a fit of noisezoo: it lacks the posterior group or its attributes")
+    return found
+
+
+def means(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
+    """Posterior means of these sites, over chains and draws, from a file that `save` wrote: where another fit begins.
+
+    Raises FileNotFoundError or ValueError if there is no such file, or it is of another network.
+    """
+    posterior, found = load(path)["posterior"], {}
+    for name, shape in shapes.items():
+        if name not in posterior:
+            raise ValueError(f"{path} lacks the site {name} of this program; start from a fit of the same network")
+        found[name] = posterior[name].mean(("chain", "draw")).to_numpy()
+        if found[name].shape != shape:
+            raise ValueError(f"{path}: {name} has shape {found[name].shape}, and this program needs {shape}")
     return found
 
 

@@ -14,7 +14,7 @@ class Fit:
 
     Attributes
     ----------
-    strategy : ``"svi"``, ``"nuts"``, ``"sgld"``.
+    strategy : ``"svi"``, ``"nuts"``, ``"sgld"``, ...
     settings : the strategy's config as a dict.
     ppl : ``"numpyro"`` or ``"pyro"``.
     draws : site -> (chain, draw, *site shape), in the constrained space; weights that are deterministic are included.
@@ -23,7 +23,8 @@ class Fit:
     seconds : compile, adapt, sample.
     independent_chains : the draws are chains, so that R-hat and ESS mean something (False for a guide).
     approximation : the draws come from a density that is known (log_q), so that Pareto k-hat means something.
-    loc, scale : site -> (chain, *site shape): mean and sd of a guide of independent normals (``local``, ``flipout``).
+    loc, scale : site -> (chain, *site shape): mean and sd of a guide that is normal, or over all steps of a
+        stochastic-gradient sampler.
     stopped : what stopped the run before its last draw; empty if nothing did.
     """
 

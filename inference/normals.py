@@ -135,21 +135,8 @@ def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tupl
 
 
 def means(path: str, sites: dict[str, Site]) -> dict[str, Any]:
-    """The means of the real sites in a fit's netCDF file, by the name of their parameter: where to begin.
+    """The means of the real sites in a fit's netCDF file, by the name of their parameter: where to begin."""
+    from .draws import means
 
-    Raises FileNotFoundError or ValueError if there is no such file, or it is of another network.
-    """
-    from .draws import load
-
-    tree = load(path)
-    found = {}
-    for name, site in sites.items():
-        if site.transform is not None:
-            continue
-        if name not in tree["posterior"]:
-            raise ValueError(f"{path} lacks the site {name} of this program; start from a fit of the same network")
-        mean = tree["posterior"][name].mean(("chain", "draw")).to_numpy()
-        if mean.shape != site.shape:
-            raise ValueError(f"{path}: {name} has shape {mean.shape}, and this program needs {site.shape}")
-        found[f"{name}.loc"] = mean
-    return found
+    real = {name: site.shape for name, site in sites.items() if site.transform is None}
+    return {f"{name}.loc": mean for name, mean in means(path, real).items()}

@@ -1,87 +1,77 @@
-"""Stochastic-gradient Langevin dynamics, BlackJAX's, on a program in unconstrained space.
+"""Stochastic-gradient Langevin dynamics on a program in unconstrained space.
 
-With N rows, log joint L (minibatch estimate L~), temperature T and step size e_t:
+With size s = e_t / N (see `sgmcmc`), a minibatch estimate L~ of the log joint and a diagonal preconditioner G,
 
-    z <- z + (e_t / N) grad L~(z) + N(0, 2 T e_t / N),    e_t = step_size (1 + t / warmup)^-decay.
+    z <- z + s G grad L~(z) + N(0, 2 T s G).
 
-Dividing by N makes the step size that of gradient descent on the mean loss, whatever the size of the data; the
-stationary law as e -> 0 is p(z given y)^(1/T).  Source: Welling & Teh (2011).
+``rmsprop`` takes G = 1 / (1e-5 + sqrt(V)), V a running mean of the squared gradient of the mean loss: small steps where
+the loss is steep.  V is learned in the warmup and stays as it is afterwards, so that the stationary law is that without
+a preconditioner, with no term missing (that of Li et al. adapts throughout and leaves one out).  Step sizes are then
+those of RMSprop, 1e-3 or less.
+
+Sources: Welling & Teh (2011); Li, Chen, Carlson & Carin (2016), for the preconditioner.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-import blackjax
-import jax
-import jax.numpy as jnp
-
+from ..models.names import unknown
 from .algorithm import Algorithm
-from .target import Sites, constrain, draw_rows, potential, refuse_discrete, refuse_improper, start
+from .sgmcmc import SGMCMC, Kernel, Now, bind
+from .target import Sites
+
+PRECONDITIONERS = ("none", "rmsprop")
+MEMORY, FLOOR = 0.99, 1e-5  # of the running mean of squares, and below its root (Li et al. 2016)
 
 
 @dataclass(frozen=True)
-class SGLD:
-    """Settings of `sgld`.
+class SGLD(SGMCMC):
+    """Settings of `sgld`: those of `SGMCMC`, and
 
-    warmup, draws, thin : steps before the first draw, draws per chain, steps per draw.
-    step_size : e_0, in units of a learning rate on the mean loss.
-    decay : exponent of the polynomial step-size schedule; 0 for a constant step.
-    batch_size : rows per step, drawn with replacement; None for all.
-    temperature : T; 1 for the posterior.
-    chains : independent chains.
+    preconditioner : ``none`` or ``rmsprop``.
     """
 
-    warmup: int = 20_000
-    draws: int = 1000
-    thin: int = 50
-    step_size: float = 0.03
-    decay: float = 0.0
-    batch_size: int | None = None
-    temperature: float = 1.0
-    chains: int = 4
+    preconditioner: str = "none"
 
     def __post_init__(self) -> None:
-        for name in ("warmup", "draws", "thin", "step_size", "temperature", "chains"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"sgld: {name} must be positive, got {getattr(self, name)}")
-        if self.decay < 0:
-            raise ValueError(f"sgld: decay must not be negative, got {self.decay}")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"sgld: batch_size must be positive, got {self.batch_size}")
-
-
-class State(NamedTuple):
-    """Where the chain is (unconstrained) and how many steps it took."""
-
-    z: Any
-    t: Any
+        super().__post_init__()
+        if self.preconditioner not in PRECONDITIONERS:
+            raise unknown("preconditioner", self.preconditioner, PRECONDITIONERS)
 
 
 @lru_cache(maxsize=32)
 def algorithm(config: SGLD, model: Callable, found: Sites) -> Algorithm:
     """Bind `sgld` to a NumPyro program ``model(x, y)`` (with ``batch_size=`` if the config has one)."""
-    refuse_discrete("sgld", found)
-    refuse_improper("sgld", found)
+    return bind(config, model, found, kernel(config))
 
-    def gradient(z: Any, minibatch: Any) -> Any:
-        x, y, rows = minibatch
-        return jax.tree.map(jnp.negative, jax.grad(lambda z: potential(model, z, x, y, rows))(z))
 
-    move: Any = blackjax.sgld(gradient).step  # typed as if it took no minibatch
+def kernel(config: SGLD) -> Kernel:
+    """The update."""
+    if config.preconditioner == "rmsprop":
+        return Kernel(_no_squares, _preconditioned)
+    return Kernel(lambda xp, noise, size: {}, _langevin)
 
-    def init(key: Any, x: Any, y: Any) -> State:
-        return State(start(model, found, key, x, y), jnp.zeros((), int))
 
-    def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
-        row_key, noise_key = jax.random.split(key)
-        rows = draw_rows(row_key, x.shape[0], config.batch_size)
-        size = config.step_size * (1.0 + state.t / config.warmup) ** -config.decay / x.shape[0]
-        z = move(noise_key, state.z, (x, y, rows), size, config.temperature)
-        return State(z, state.t + 1), {}
+def _langevin(xp: Any, z: dict, carried: dict, gradient: dict, noise: dict, now: Now) -> tuple[dict, dict]:
+    width = xp.sqrt(2 * now.temperature * now.size)
+    return {k: z[k] + now.size * gradient[k] + width * noise[k] for k in z}, carried
 
-    def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        return constrain(model, state.z, x, y), {"lp": -potential(model, state.z, x, y)}
 
-    return Algorithm(init, step, draw, config.warmup, config.thin, config.draws, config.chains)
+def _no_squares(xp: Any, noise: dict, size: Any) -> tuple[dict, Any]:
+    """The running mean of squares, and the total weight in it, by which the zeros that it begins at are left out."""
+    return {name: xp.zeros_like(v) for name, v in noise.items()}, xp.zeros_like(size)
+
+
+def _preconditioned(xp: Any, z: dict, carried: Any, gradient: dict, noise: dict, now: Now) -> tuple[dict, Any]:
+    squares, weight = carried
+    share = xp.where(now.warm, 1 - MEMORY, 0.0)
+    squares = {k: v + share * ((gradient[k] / now.rows) ** 2 - v) for k, v in squares.items()}
+    weight = weight + share * (1 - weight)
+
+    def moved(name: str) -> Any:
+        step = now.size / (FLOOR + xp.sqrt(squares[name] / weight))
+        return z[name] + step * gradient[name] + xp.sqrt(2 * now.temperature * step) * noise[name]
+
+    return {name: moved(name) for name in z}, (squares, weight)

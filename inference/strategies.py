@@ -16,6 +16,8 @@ STRATEGIES = {
     "svi": "variational inference: fit a guide to the posterior by maximising the ELBO, then draw from it",
     "nuts": "No-U-Turn sampler: Hamiltonian Monte Carlo that tunes itself (Gibbs inside for discrete noise)",
     "sgld": "stochastic-gradient Langevin dynamics: noisy gradient steps on minibatches",
+    "sghmc": "stochastic-gradient Hamiltonian Monte Carlo: the same with momentum",
+    "sgnht": "stochastic-gradient thermostat: the same with a friction that adapts to the minibatch noise",
     "mclmc": "microcanonical Langevin Monte Carlo: unadjusted, tunes itself, many draws for few gradients",
 }
 GUIDES = {

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from numpyro import handlers
 from numpyro.infer.gibbs import discrete_latent_sites, latent_sample_sites, prototype_trace
 from numpyro.infer.initialization import init_to_uniform
@@ -41,11 +42,16 @@ def uniform(radius: float) -> Any:
     return strategy(radius=radius)
 
 
-def start(model: Callable, found: Sites, key: Any, x: Any, y: Any) -> dict:
-    """An unconstrained starting point, uniform within 0.5 of zero in every coordinate."""
+def start(model: Callable, found: Sites, key: Any, x: Any, y: Any, path: str | None = None) -> dict:
+    """An unconstrained starting point: at the posterior means in a fit's file, or uniform within 0.5 of zero."""
     run = handlers.substitute(handlers.seed(model, key), substitute_fn=uniform(0.5))
     trace = handlers.trace(run).get_trace(x, y)
-    return unconstrain_fn(model, (x, y), {}, {name: trace[name]["value"] for name in found.latent})
+    values = {name: trace[name]["value"] for name in found.latent}
+    if path:
+        from .draws import means
+
+        values = {k: jnp.asarray(v) for k, v in means(path, {k: v.shape for k, v in values.items()}).items()}
+    return unconstrain_fn(model, (x, y), {}, values)
 
 
 def refuse_discrete(strategy: str, found: Sites) -> None:

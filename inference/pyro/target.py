@@ -69,18 +69,27 @@ def started(program: Callable, radius: float = 0.5) -> Callable:
     return InitMessenger(start)(program)
 
 
-def initial(model: Callable, x: Any, y: Any) -> tuple[dict, dict]:
-    """A random start with a finite density, and the transform to each site's support: both by name.
+def initial(model: Callable, x: Any, y: Any, path: str | None = None) -> tuple[dict, dict]:
+    """A start with a finite density, and the transform to each site's support: both by name.
 
-    Raises ValueError if no start has one.
+    Random, or at the posterior means in a fit's file.  Raises ValueError if no start has a finite density.
     """
     for _ in range(TRIES):
         trace: Any = poutine.trace(started(model)).get_trace(x, y)
         if torch.isfinite(trace.log_prob_sum()):
             found = latent(trace)
             transforms = {name: biject_to(site["fn"].support) for name, site in found.items()}
-            return {name: transforms[name].inv(site["value"]).detach() for name, site in found.items()}, transforms
+            values = {name: site["value"] for name, site in found.items()}
+            if path:
+                from ..draws import means
+
+                values = {k: torch.as_tensor(v).to(values[k]) for k, v in means(path, shapes(values)).items()}
+            return {name: transforms[name].inv(value).detach() for name, value in values.items()}, transforms
     raise ValueError(f"the log joint is not finite at any of {TRIES} random starts; check the data and the noise")
+
+
+def shapes(values: dict) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in values.items()}
 
 
 def log_density(model: Callable, transforms: dict, z: dict, x: Any, y: Any, rows: Any = None) -> tuple[Any, dict]:

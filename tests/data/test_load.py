@@ -28,7 +28,7 @@ def all_targets(d):
 
 
 def test_the_catalogue_names_them_all():
-    assert set(data.CATALOGUE) == {*EMBEDDED, *UCI, "mnist", "cifar10", "cifar10_subset"}
+    assert set(data.CATALOGUE) == {*EMBEDDED, *UCI, "mnist", "cifar10", "cifar10_subset", "imdb", "year"}
 
 
 def test_importing_is_light():

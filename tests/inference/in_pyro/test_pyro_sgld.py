@@ -1,17 +1,22 @@
-"""posteriors' SGLD on Pyro programs: stationary law, minibatch gradient, density."""
+"""Stochastic-gradient samplers on Pyro programs: stationary laws, minibatch gradient, density, moments."""
 
+import dataclasses
 import itertools
-import logging
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 from linear_model import model, posterior
 from noisezoo.inference.pyro import target
+from noisezoo.inference.run import fit
+from noisezoo.inference.sghmc import SGHMC
 from noisezoo.inference.sgld import SGLD
+from noisezoo.inference.sgmcmc import schedule
+from noisezoo.inference.sgnht import SGNHT
 from noisezoo.models import likelihood, noise
 from noisezoo.models.network import mlp
-from noisezoo.models.ppl import ppl
+from noisezoo.models.ppl import language, ppl
 from noisezoo.models.weight import prior
 from pyro_driver import X, Y, bind, check, copies, run, weights
 
@@ -47,6 +52,48 @@ def test_posterior_known_exactly():
     assert np.isfinite(stats["lp"]).all()
 
 
+KERNELS = {
+    "sghmc": SGHMC(warmup=300, draws=100, thin=4, step_size=0.004, chains=1, friction=0.1),
+    "rmsprop": SGLD(warmup=300, draws=100, thin=5, step_size=0.01, chains=1, preconditioner="rmsprop"),
+}
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+@pytest.mark.parametrize("name", KERNELS)
+def test_other_kernels_know_the_posterior_too(name, temperature):
+    """The kernels are NumPyro's, so that this is a test of what surrounds them."""
+    mean, covariance = posterior(X, Y, temperature)
+    config = dataclasses.replace(KERNELS[name], temperature=temperature)
+    found = fit(copies, config, torch.as_tensor(X), torch.as_tensor(Y), progress=False)
+    check(weights(found.draws), mean, covariance, 0.2, 0.15)
+    moved = found.draws["layer0.weight"].std(1)
+    np.testing.assert_allclose(found.scale["layer0.weight"].mean(), moved.mean(), rtol=0.1)
+
+
+@pytest.mark.parametrize("config", [SGLD(), SGLD(preconditioner="rmsprop"), SGHMC(), SGNHT()])
+def test_a_kernel_is_the_same_in_both_languages(config):
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(0)
+    z, gradient, noise, first = ({"a": rng.normal(size=3), "b": rng.normal(size=(2, 2))} for _ in range(4))
+    kernel = import_module(f"noisezoo.inference.{type(config).__name__.lower()}").kernel(config)
+
+    def moved(array, xp):
+        def arrays(values):
+            return {k: array(v.astype(np.float32)) for k, v in values.items()}
+
+        size = array(np.float32(0.01))
+        carried = kernel.first(xp, arrays(first), size)
+        now, _ = schedule(xp, config, array(np.int32(3)), 5)
+        for _ in range(3):
+            now_z, carried = kernel.move(xp, arrays(z), carried, arrays(gradient), arrays(noise), now)
+        return now_z
+
+    ours, theirs = moved(torch.as_tensor, language("pyro").xp), moved(jnp.asarray, jnp)
+    for name in z:
+        np.testing.assert_allclose(ours[name].numpy(), theirs[name], rtol=1e-5)
+
+
 def test_steps_decay():
     """With decay 1 the step after 3 warmups is a quarter of the first, and so its noise is half as wide."""
     config = SGLD(warmup=100, draws=1, step_size=0.01, decay=1.0, chains=1)
@@ -56,7 +103,7 @@ def test_steps_decay():
     moves = []
     for t in range(301):
         new, _ = algorithm.step(t, state, x, x[:, 0])
-        moves.append(float((new.sgld.params["w"] - state.sgld.params["w"]).std()))
+        moves.append(float((new.z["w"] - state.z["w"]).std()))
         state = new
     np.testing.assert_allclose(moves[300] / moves[0], 0.5, rtol=0.06)
     np.testing.assert_allclose(moves[0], np.sqrt(2 * 0.01 / ROWS), rtol=0.06)
@@ -103,12 +150,6 @@ def test_density_equals_numpyros(form, rows):
     theirs = -numpyro_target.potential(program, there, jnp.asarray(X), jnp.asarray(Y), numpyro_rows)
     np.testing.assert_allclose(float(ours), float(theirs), rtol=1e-5)
     assert set(made) == set(numpyro_target.constrain(program, there, jnp.asarray(X), jnp.asarray(Y)))
-
-
-def test_the_logger_of_torch_is_left_alone():
-    logger = logging.getLogger("torch.distributed.elastic.multiprocessing.redirects")
-    bind(SGLD(), model(), torch.as_tensor(X), torch.as_tensor(Y))
-    assert logger.level == logging.NOTSET
 
 
 def test_sites_leave_the_random_state_alone():

@@ -1,0 +1,65 @@
+"""A stochastic-gradient sampler's kernel on a Pyro program in unconstrained space: see the `sgmcmc` of NumPyro."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from ...models.ppl import language
+from ..algorithm import Algorithm
+from ..sgmcmc import Kernel, Moments, empty, gathered, schedule, settled
+from ..target import Sites, refuse_improper
+from .target import draw_rows, initial, log_density, on_device, refuse_discrete
+
+
+class State(NamedTuple):
+    """As that of NumPyro, with the transforms to the supports."""
+
+    z: dict
+    carried: Any
+    t: torch.Tensor
+    moments: Moments
+    transforms: dict
+
+
+def bind(config: Any, model: Callable, found: Sites, kernel: Kernel) -> Algorithm:
+    """The algorithm of a kernel on a Pyro program ``model(x, y)``, called with ``batch_size=`` for minibatches."""
+    name, xp = type(config).__name__.lower(), language("pyro").xp
+    refuse_discrete(name, found)
+    refuse_improper(name, found)
+
+    def noise(z: dict) -> dict:
+        return {name: torch.randn_like(v) for name, v in z.items()}
+
+    @on_device
+    @torch.no_grad()
+    def init(key: int, x: Any, y: Any) -> State:
+        z, transforms = initial(model, x, y, config.start)
+        carried = kernel.first(xp, noise(z), torch.tensor(config.step_size / x.shape[0]))
+        return State(z, carried, torch.tensor(0), empty(xp, log_density(model, transforms, z, x, y)[1]), transforms)
+
+    @on_device
+    def step(key: int, state: State, x: Any, y: Any) -> tuple[State, dict]:
+        rows = draw_rows(x.shape[0], config.batch_size)
+
+        def density(z: dict) -> tuple[Any, dict]:
+            return log_density(model, state.transforms, z, x, y, rows)
+
+        gradient, sites = torch.func.grad(density, has_aux=True)(state.z)
+        now, weight = schedule(xp, config, state.t, x.shape[0])
+        z, carried = kernel.move(xp, state.z, state.carried, gradient, noise(state.z), now)
+        moments = gathered(xp, state.moments, sites, weight)  # where the chain was: its sites are known
+        return State(z, carried, state.t + 1, moments, state.transforms), {}
+
+    @on_device
+    @torch.no_grad()
+    def draw(key: int, state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        rows = draw_rows(x.shape[0], config.batch_size)
+        lp, sites = log_density(model, state.transforms, state.z, x, y, rows)
+        return sites, {"lp": lp}
+
+    def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        return settled(xp, state.moments)
+
+    counts = config.warmup, config.thin, config.draws, config.chains
+    return Algorithm(init, step, draw, *counts, method="sequential", moments=moments)

@@ -1,0 +1,49 @@
+"""The stochastic-gradient Nose-Hoover thermostat on a program in unconstrained space.
+
+As `sghmc`, but the friction is a variable v that grows while the momentum is too hot and falls while it is too cold, so
+that it takes up minibatch noise of unknown size.  With h^2 = e_t / N and d coordinates,
+
+    p <- (1 - h v) p + h grad L~(z) + N(0, 2 friction T),    z <- z + h p,    v <- v + h (p'p / d - T),
+
+v beginning at friction / h.  Source: Ding, Fang, Babbush, Chen, Skeel & Neven (2014), algorithm 2.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from .algorithm import Algorithm
+from .sgmcmc import Frictional, Kernel, Now, bind
+from .target import Sites
+
+
+@dataclass(frozen=True)
+class SGNHT(Frictional):
+    """Settings of `sgnht`: those of `SGMCMC`, and
+
+    friction : share of the momentum that is lost at each step, in (0, 1): at first, and that of the injected noise.
+    """
+
+
+@lru_cache(maxsize=32)
+def algorithm(config: SGNHT, model: Callable, found: Sites) -> Algorithm:
+    """Bind `sgnht` to a NumPyro program ``model(x, y)`` (with ``batch_size=`` if the config has one)."""
+    return bind(config, model, found, kernel(config))
+
+
+def kernel(config: SGNHT) -> Kernel:
+    """The update."""
+
+    def first(xp: Any, noise: dict, size: Any) -> tuple[dict, Any]:
+        return noise, config.friction / xp.sqrt(size)
+
+    def move(xp: Any, z: dict, carried: Any, gradient: dict, noise: dict, now: Now) -> tuple[dict, Any]:
+        momentum, thermostat = carried
+        h, width = xp.sqrt(now.size), xp.sqrt(2 * config.friction * now.temperature)
+        momentum = {k: (1 - h * thermostat) * p + h * gradient[k] + width * noise[k] for k, p in momentum.items()}
+        heat = sum(xp.sum(p**2) for p in momentum.values()) / sum(math.prod(p.shape) for p in momentum.values())
+        return {k: z[k] + h * p for k, p in momentum.items()}, (momentum, thermostat + h * (heat - now.temperature))
+
+    return Kernel(first, move)
