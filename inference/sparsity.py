@@ -146,7 +146,7 @@ def outputs(model: Callable, values: Arrays, x: Any) -> np.ndarray:
     """
     if bad := [site for site, v in values.items() if not np.isfinite(v).all()]:
         raise ValueError(f"{bad[0]} holds NaN or infinite values; fit the guide again")
-    x, function = np.asarray(x, np.float32), _function(model)
+    x, compiled = np.asarray(x, np.float32), function(model)
     if x.ndim != 2 or not x.size:
         raise ValueError(f"x must have shape (rows, features) and at least one row, got {x.shape}")
     size = min(len(x), max(1, min(ROWS, CELLS // x.shape[1])))
@@ -154,18 +154,18 @@ def outputs(model: Callable, values: Arrays, x: Any) -> np.ndarray:
     parts = []
     for first in range(0, len(x), size):
         chunk = np.arange(first, first + size) % len(x)  # the last one is filled up, so that shapes stay the same
-        parts.append(np.asarray(function(values, x[chunk])))
+        parts.append(np.asarray(compiled(values, x[chunk])))
     return np.concatenate(parts)[: len(x)]
 
 
 @lru_cache(maxsize=32)
-def _function(model: Callable) -> Callable:
+def function(model: Callable) -> Callable:
     """``(values, x) -> f`` of a program, compiled; the checks of `outputs` are made where it is traced."""
     import jax
     import jax.numpy as jnp
     from numpyro import handlers
 
-    def function(values: dict, x: Any) -> Any:
+    def run(values: dict, x: Any) -> Any:
         met = set()
 
         def value(site: dict) -> Any:
@@ -175,20 +175,20 @@ def _function(model: Callable) -> Callable:
             shape = tuple(site["fn"].shape()) if site["type"] == "sample" else jnp.shape(site["value"])
             if name in values:
                 if values[name].shape != shape:
-                    found = values[name].shape
-                    raise ValueError(f"{name} has shape {found}, and {shape} in this program; is it its guide?")
+                    found, why = values[name].shape, "is it a fit of another program?"
+                    raise ValueError(f"{name} has shape {found}, and {shape} in this program; {why}")
                 met.add(name)
                 return values[name]
             if name.endswith(SITES):
-                raise ValueError(f"there is no value for {name} of this program; is it its guide?")
+                raise ValueError(f"there is no value for {name} of this program; is it a fit of another program?")
             return jnp.ones(shape) if site["type"] == "sample" else None
 
         f = handlers.trace(handlers.substitute(model, substitute_fn=value)).get_trace(x)["f"]["value"]
         if foreign := [site for site in values if site.endswith(SITES) and site not in met]:
-            raise ValueError(f"this program has no site {foreign[0]}; is it its guide?")
+            raise ValueError(f"this program has no site {foreign[0]}; is it a fit of another program?")
         return f
 
-    return jax.jit(function)
+    return jax.jit(run)
 
 
 def error(model: Callable, loc: Arrays, x: Any, y: Any) -> float:
@@ -200,7 +200,7 @@ def error(model: Callable, loc: Arrays, x: Any, y: Any) -> float:
     y = np.asarray(y)
     if not len(y) or np.shape(x)[0] != len(y):
         raise ValueError(f"x and y must have the same number of rows, at least one; got {np.shape(x)[0]} and {len(y)}")
-    return _error(outputs(model, loc, x), y)
+    return error_of(outputs(model, loc, x), y)
 
 
 def report(
@@ -256,7 +256,7 @@ def measure(model: Callable, loc: Arrays, masks: Arrays, data: Any, network: str
         "kept": rows[TOTAL]["kept"],
         "weights": rows[TOTAL]["total"],
         "error": {
-            **{when: factor * _error(values, np.asarray(data.y_test)) for when, values in f.items()},
+            **{when: factor * error_of(values, np.asarray(data.y_test)) for when, values in f.items()},
             "unit": unit,
         },
         "bytes": {"before": packed.size(loc), "after": packed.size(packed.pack(loc, masks))},
@@ -330,7 +330,8 @@ def _threshold(rule: str, threshold: float | None) -> float:
     return value
 
 
-def _error(f: np.ndarray, y: np.ndarray) -> float:
+def error_of(f: np.ndarray, y: np.ndarray) -> float:
+    """The `error` of function values `f` against `y`."""
     if f.ndim == 1 and np.issubdtype(y.dtype, np.floating):
         return float(np.sqrt(np.mean((f.astype(np.float64) - y) ** 2)))
     if not np.issubdtype(y.dtype, np.integer):
