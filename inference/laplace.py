@@ -14,6 +14,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from numpyro.distributions.util import cholesky_of_inverse
 
+from . import local
 from .algorithm import Algorithm, of_guide
 from .target import Sites, constrain, draw_rows, potential, start
 
@@ -40,9 +41,13 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
         updates, new = optimiser.update(gradient, state.optimiser, state.z)
         return State(optax.apply_updates(state.z, updates), new, state.tril), {"loss": loss}
 
+    @jax.jit
+    def curvature(z: Any, x: Any, y: Any) -> Any:
+        flat, unravel = ravel_pytree(z)
+        return jax.hessian(lambda v: potential(model, unravel(v), x, y))(flat)
+
     def ready(key: Any, state: State, x: Any, y: Any) -> State:
-        flat, unravel = ravel_pytree(state.z)
-        hessian = jax.hessian(lambda v: potential(model, unravel(v), x, y))(flat)
+        hessian = curvature(state.z, x, y)
         if not jnp.all(jnp.isfinite(jnp.linalg.cholesky(hessian))):
             raise ValueError(
                 f"svi with guide laplace found no proper mode: the smallest eigenvalue of the Hessian is "
@@ -57,4 +62,14 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
         z = unravel(flat)
         return constrain(model, z, x, y), {"log_p": -potential(model, z, x, y), "log_q": law.log_prob(flat)}
 
-    return of_guide(config, init, step, draw, approximation=True, ready=ready, method="sequential")
+    def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        names = real(model, found, x, y)
+        sd = ravel_pytree(state.z)[1](jnp.sqrt(jnp.sum(state.tril**2, axis=1)))
+        return {k: state.z[k] for k in names}, {k: sd[k] for k in names}
+
+    return of_guide(config, init, step, draw, approximation=True, ready=ready, method="sequential", moments=moments)
+
+
+def real(model: Callable, found: Sites, x: Any, y: Any) -> list[str]:
+    """The latent sites that may be any number, whose values are the same in unconstrained space."""
+    return [name for name, site in local.layout(model, found, x, y).items() if site.transform is None]

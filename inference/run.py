@@ -59,12 +59,32 @@ def fit(
     Raises ValueError if the strategy does not apply to the program or the data are bad, and FloatingPointError if the
     run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so; before that it is raised.
     """
+    language = checked(config, x, y)
+    return fit_checked(language, model, config, x, y, seed, progress, checkpoint, watch)
+
+
+def checked(config: Any, x: Any, y: Any) -> str:
+    """The name of the language that these data choose; raises ValueError or TypeError if they are bad."""
     p = ppl(x, y)
-    language = p.name
+    _check_data(p, type(config).__name__.lower(), config, x, y)
+    return p.name
+
+
+def fit_checked(
+    language: str,
+    model: Callable,
+    config: Any,
+    x: Any,
+    y: Any,
+    seed: int,
+    progress: bool | Progress = False,
+    checkpoint: str | Path | None = None,
+    watch: Watch | None = None,
+) -> Fit:
+    """`fit` to data whose arrays were looked at; in JAX `x` may be a pytree with a shape and rows, as `em.Given` is."""
     name = type(config).__name__.lower()
-    _check_data(p, name, config, x, y)
     algorithm, engines = _bound(language, config, model, x, y)
-    if watch is not None and algorithm.moments is None:
+    if watch is not None and (algorithm.moments is None or algorithm.independent_chains or algorithm.approximation):
         raise ValueError(f"watch needs a guide of independent normals: svi with guide local or flipout, not {name}")
     saved = Checkpoint(checkpoint, language, config, seed, x, y) if checkpoint else None
     with progress_bar(name, progress) as tell:

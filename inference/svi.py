@@ -187,7 +187,12 @@ def algorithm(config: SVI, model: Callable, found: Sites) -> Algorithm:
             stats = {"log_p": log_density(model, (x, y), {}, values)[0], "log_q": log_q}
         return _with_weights(model, latent, x, y), stats
 
-    return of_guide(config, init, step, draw, approximation=config.guide not in POINTS)
+    def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        params, names = svi.get_params(state), laplace.real(model, found, x, y)
+        return {k: params[f"{k}_auto_loc"] for k in names}, {k: params[f"{k}_auto_scale"] for k in names}
+
+    more = {"moments": moments} if config.guide == "mean_field" else {}
+    return of_guide(config, init, step, draw, approximation=config.guide not in POINTS, **more)
 
 
 def constant(config: SVI) -> int:
