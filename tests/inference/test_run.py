@@ -11,6 +11,7 @@ from noisezoo.inference.mclmc import MCLMC
 from noisezoo.inference.nuts import NUTS
 from noisezoo.inference.run import fit
 from noisezoo.inference.sgld import SGLD
+from noisezoo.inference.sgnht import SGNHT
 from noisezoo.inference.svi import SVI
 from noisezoo.models import likelihood, noise
 from noisezoo.models.network import mlp
@@ -22,6 +23,7 @@ CONFIGS = {
     "nuts": NUTS(warmup=100, draws=60, chains=2),
     "nuts vectorised": NUTS(warmup=100, draws=60, chains=2, method="vectorised"),
     "sgld": SGLD(warmup=300, draws=50, thin=3, step_size=0.01, chains=2, batch_size=20),
+    "sgnht": SGNHT(warmup=300, draws=50, thin=3, step_size=0.01, chains=2, batch_size=20),
     "mclmc": MCLMC(warmup=1000, draws=50, thin=3, chains=2),
     "mclmc vectorised": MCLMC(warmup=1000, draws=50, thin=3, chains=2, method="vectorised"),
 }
@@ -47,7 +49,7 @@ def test_resumed_equals_uninterrupted(name, part, tmp_path):
     with pytest.raises(Interrupted):
         fit(model(), config, X, Y, seed=3, progress=interrupt_at(part), checkpoint=path)
     resumed = fit(model(), config, X, Y, seed=3, progress=False, checkpoint=path)
-    for kind in ("draws", "stats", "history"):
+    for kind in ("draws", "stats", "history", "loc", "scale"):
         for site, values in getattr(whole, kind).items():
             np.testing.assert_array_equal(getattr(resumed, kind)[site], values, err_msg=site)
 

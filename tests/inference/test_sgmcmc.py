@@ -18,7 +18,7 @@ LONG = {"warmup": 10_000, "draws": 1500, "thin": 40, "chains": 8}
 KERNELS = {
     "sghmc": SGHMC(**LONG, step_size=2e-3, friction=0.05),
     "sgnht": SGNHT(**LONG, step_size=2e-3, friction=0.05),
-    "cyclical": SGLD(**{**LONG, "thin": 200}, step_size=4e-3, schedule="cyclical"),
+    "cyclical": SGLD(**{**LONG, "thin": 200, "draws": 500}, step_size=4e-3, schedule="cyclical"),
     "rmsprop": SGLD(**LONG, step_size=1e-3, preconditioner="rmsprop"),
 }
 MINIBATCHES = {
