@@ -107,15 +107,16 @@ def test_cyclical_steps_fall_to_zero_and_begin_again():
 
 
 def test_the_preconditioner_stays_as_the_warmup_left_it():
+    import jax
     from noisezoo.inference import sgld, target
 
     x, y = jnp.asarray(X), jnp.asarray(Y)
     config = SGLD(**SHORT, preconditioner="rmsprop")
     algorithm = sgld.algorithm(config, program := model(), target.sites(program, x, y))
-    state = algorithm.init(jnp.asarray([0, 0], jnp.uint32), x, y)
+    state, step = algorithm.init(jax.random.PRNGKey(0), x, y), jax.jit(algorithm.step)
     squares = []
     for t in range(60):
-        state, _ = algorithm.step(jnp.asarray([0, t], jnp.uint32), state, x, y)
+        state, _ = step(jax.random.PRNGKey(t), state, x, y)
         squares.append(np.asarray(state.carried[0]["layer0.bias"]))
     assert squares[48] != squares[49] and squares[49] == squares[59]
 
