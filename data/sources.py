@@ -3,6 +3,7 @@
 import gzip
 import re
 import tarfile
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from .files import find, there
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR_BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")  # the training rows first
 CIFAR_SHAPE = (3, 32, 32)  # of an image: channel, row, column
-IMDB_TEXT = re.compile(r"aclImdb/(?P<part>train|test)/(?P<label>neg|pos)/(?P<file>[^/]+)\.txt")
+IMDB_TEXT = re.compile(r"aclImdb/(?P<part>train|test)/(?P<label>neg|pos)/(?P<id>\d+)_\d+\.txt")
 IMDB_NO_WORD = dict.fromkeys(map(ord, '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'), " ")  # between words, as in Keras
 
 
@@ -97,7 +98,10 @@ def _channel_last(images: np.ndarray) -> np.ndarray:
 def _read_year(name: str, entry: Entry) -> pd.DataFrame:
     """The zipped text, the year first; raises ValueError for another number of rows or columns."""
     path = find(entry, *entry.files)
-    table = pd.read_csv(path, header=None, dtype=np.float32)
+    try:
+        table = pd.read_csv(path, header=None, dtype=np.float32)
+    except (ValueError, zipfile.BadZipFile):
+        raise ValueError(f"{path} is not the published file: replace or remove it.") from None
     if table.shape != (entry.rows, len(entry.features) + 1):
         raise ValueError(f"{path} has {table.shape[0]} rows of {table.shape[1]} numbers, not the published file's.")
     values = table.to_numpy()
@@ -121,19 +125,25 @@ def _imdb_texts(archive: Path) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.
 
     A word's number is its rank in the training reviews, 1 the most frequent, as in Keras (up to ties); 0 is unknown.
     """
-    texts: dict[str, dict[tuple[int, str], list[str]]] = {"train": {}, "test": {}}
+    texts: dict[str, dict[tuple[int, int], list[str]]] = {"train": {}, "test": {}}
     with tarfile.open(archive) as tar:
         for member in tar:
             if place := IMDB_TEXT.fullmatch(member.name):
                 file: Any = tar.extractfile(member)
                 words = file.read().decode().lower().translate(IMDB_NO_WORD).split()
-                texts[place["part"]][place["label"] == "pos", place["file"]] = words
-    parts = [dict(sorted(texts[part].items())) for part in ("train", "test")]
+                texts[place["part"]][int(place["label"] == "pos"), int(place["id"])] = words
+    parts = [_shuffled(texts[part], seed) for seed, part in enumerate(("train", "test"))]
     ranked = Counter(word for words in parts[0].values() for word in words).most_common()
     number = {word: rank for rank, (word, _) in enumerate(ranked, start=1)}
     numbers = [np.array([number.get(word, 0) for words in part.values() for word in words]) for part in parts]
     offsets = [np.cumsum([0, *map(len, part.values())]) for part in parts]
-    return list(zip(numbers, offsets, strict=True)), np.array([int(label) for part in parts for label, _ in part])
+    return list(zip(numbers, offsets, strict=True)), np.array([label for part in parts for label, _ in part])
+
+
+def _shuffled(texts: dict, seed: int) -> dict:
+    """The texts in a random order that is always the same: in the archive all of one label come first."""
+    keys = sorted(texts)
+    return {keys[i]: texts[keys[i]] for i in np.random.RandomState(seed).permutation(len(keys))}
 
 
 def _occurs(tokens: np.ndarray, offsets: np.ndarray, words: int) -> np.ndarray:

@@ -18,8 +18,8 @@ class Algorithm(NamedTuple):
     independent_chains, approximation : see `Fit`.
     ready : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
     method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
-    moments : ``(State, x, y) -> (loc, scale)``, mean and sd by site of a guide that is normal, or gathered along a
-        chain; None where there are none.
+    moments : ``(State, x, y) -> (loc, scale)``, mean and sd by site, of a guide that has them or gathered along
+        a chain; None where there are none.
 
     In JAX, `key` is a key and the three functions are pure and traceable.  In torch, `key` is an integer that has
     just seeded torch, so that each call depends on (seed, chain, step) alone.

@@ -79,7 +79,8 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         tree["history"] = xr.DataTree(xr.Dataset({k: (("chain", "record"), v) for k, v in fit.history.items()}))
     if fit.loc:
         sites = {**fit.loc, **{f"{name}.sd": values for name, values in fit.scale.items()}}
-        found = {k: (("chain", *dims.get(k.removesuffix(".sd"), ())), v) for k, v in sites.items()}
+        known = {str(name): ("chain", *site.dims[2:]) for name, site in tree["posterior"].data_vars.items()}
+        found = {k: (known[k.removesuffix(".sd")], v) for k, v in sites.items() if k.removesuffix(".sd") in known}
         tree["moments" if fit.independent_chains or fit.approximation else "guide"] = xr.DataTree(xr.Dataset(found))
     tree.attrs.update(_facts(fit, data, seed, why))
     return tree
@@ -108,17 +109,24 @@ def load(path: str | Path) -> Any:
 
 
 def means(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
-    """Posterior means of these sites, over chains and draws, from a file that `save` wrote: where another fit begins.
+    """Posterior means of these sites from a file that `save` wrote: where another fit begins.
 
-    Raises FileNotFoundError or ValueError if there is no such file, or it is of another network.
+    Those of its best chain (`sparsity.best_chain`), for a mean over chains of a network is none of them.  Raises
+    FileNotFoundError or ValueError if there is no such file, it is of another network, or it holds NaN.
     """
-    posterior, found = load(path)["posterior"], {}
+    from .sparsity import best_chain
+
+    tree, found = load(path), {}
     for name, shape in shapes.items():
-        if name not in posterior:
+        groups = [group for group in ("guide", "moments", "posterior") if name in tree.children.get(group, {})]
+        if not groups:
             raise ValueError(f"{path} lacks the site {name} of this program; start from a fit of the same network")
-        found[name] = posterior[name].mean(("chain", "draw")).to_numpy()
+        one = tree[groups[0]][name].isel(chain=best_chain(tree))
+        found[name] = (one.mean("draw") if "draw" in one.dims else one).to_numpy()
         if found[name].shape != shape:
             raise ValueError(f"{path}: {name} has shape {found[name].shape}, and this program needs {shape}")
+        if not np.isfinite(found[name]).all():
+            raise ValueError(f"{path}: {name} holds NaN or infinite values; start from another fit")
     return found
 
 

@@ -109,7 +109,7 @@ def em(
     Raises ValueError if a scale is discrete, if the program has none or is in expanded form, or for torch tensors.
     Where an E-step fails or Ctrl-C ends it, after the first iteration, the iterations before it are returned.
     """
-    _check(config, x, y, iterations, tolerance, sweeps)
+    _check(config, x, y, iterations, tolerance, sweeps, start)
     found = sites(model, x, y)
     refuse_discrete("em", found)
     names = by_site.named("em", found.latent, FIX)
@@ -143,19 +143,28 @@ def em(
             if not rows:
                 raise
             log.warning(f"em ends after {len(rows)} of {iterations} iterations: {str(error) or 'interrupted'}")
-    return _estimate(trace, values, last, rows, _converged(rows, tolerance))
+    with jax.enable_x64(True):
+        ends = by_site.at_ends(first, names, values)
+    if ends:
+        log.warning(
+            f"em: {ends[0]} ran to an end of its interval, where the density of its noise has a pole; the scales there "
+            "are the last that single precision holds; with beta take both parameters above 1"
+        )
+    return _estimate(trace, values, last, rows, _converged(rows, tolerance) and not ends)
 
 
 def _converged(rows: list[dict[str, float]], tolerance: float) -> bool:
     return bool(rows) and rows[-1]["change"] < tolerance
 
 
-def _check(config: Any, x: Any, y: Any, iterations: int, tolerance: float, sweeps: int) -> None:
+def _check(config: Any, x: Any, y: Any, iterations: int, tolerance: float, sweeps: int, start: Any) -> None:
     if checked(config, x, y) != "numpyro":
         raise ValueError("em runs in NumPyro only; give it JAX arrays")
     for name, value in {"iterations": iterations, "sweeps": sweeps, "tolerance": tolerance}.items():
-        if not value > 0:
-            raise ValueError(f"em: {name} must be positive, got {value}")
+        if not isinstance(value, (int, float)) or not value > 0:
+            raise ValueError(f"em: {name} must be positive, got {value!r}")
+    if start is not None and not isinstance(start, dict):
+        raise TypeError(f"em: start is a dict of scales by site, such as found.scales, not a {type(start).__name__}")
 
 
 @lru_cache(maxsize=32)
@@ -214,7 +223,9 @@ def bounds(fitted: Fit) -> tuple[float, float]:
 def _change(old: Arrays, new: Arrays, dtype: Any) -> float:
     """The largest change of log lambda; raises FloatingPointError if a scale is zero or not finite as a `dtype`."""
     for name, value in new.items():
-        if not (np.isfinite(value).all() and value.astype(dtype).all()):
+        with np.errstate(over="ignore"):
+            held = value.astype(dtype)
+        if not (np.isfinite(held).all() and held.all()):
             raise FloatingPointError(f"{name} is zero or not finite; a proper noise keeps it from running there")
     return max(float(np.max(np.abs(np.log(np.abs(new[name] / old[name]))))) for name in new)
 

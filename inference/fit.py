@@ -23,8 +23,8 @@ class Fit:
     seconds : compile, adapt, sample.
     independent_chains : the draws are chains, so that R-hat and ESS mean something (False for a guide).
     approximation : the draws come from a density that is known (log_q), so that Pareto k-hat means something.
-    loc, scale : site -> (chain, *site shape): mean and sd of a guide that is normal, or over all steps of a
-        stochastic-gradient sampler.
+    loc, scale : site -> (chain, *site shape): mean and sd of the real sites of the guides ``mean_field``, ``laplace``,
+        ``local``, ``flipout`` and ``em``, or of all sites over all steps of a stochastic-gradient sampler.
     stopped : what stopped the run before its last draw; empty if nothing did.
     """
 

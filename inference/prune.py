@@ -178,7 +178,7 @@ def curve(
     fractions = _fractions(FRACTIONS if fractions is None else fractions)
     ranks = {rule: _ranks(_scores(found, rule, by, seed), by) for rule in names}
     sparsity.outputs(model, found.loc, data.x_test[:1])  # says what does not go together
-    nets = [] if isinstance(tree, tuple) or draws < 1 else some_draws(tree, draws, _chain(tree, chain))
+    nets = [] if isinstance(tree, (tuple, list)) or draws < 1 else some_draws(tree, draws, _chain(tree, chain))
     judge, done = _judge(model, data, found.loc, nets if _varies(nets, found.loc) else []), []
     cuts, rows = [round(fraction * _size(ranks[names[0]])) for fraction in fractions], []
     with progress_bar("prune", progress) as tell:
@@ -190,6 +190,7 @@ def curve(
                     errors.append(judge(own, cut))
                     tell(i * len(cuts) + len(errors), len(ranks) * len(cuts), rule)
                 done.append((own, errors))
+            tell((i + 1) * len(cuts), len(ranks) * len(cuts), rule)
             gone = [sum(np.count_nonzero(rank < cut) for rank in own.values()) for cut in cuts]
             rows += [(rule, *row) for row in zip(fractions, gone, *zip(*errors, strict=True), strict=True)]
     table = pd.DataFrame(rows, columns=["rule", "fraction", "removed", "error", "low", "high"])
@@ -210,15 +211,20 @@ def removable(curve: pd.DataFrame, within: float = 1.0) -> pd.Series:
     """The largest fraction of a `curve` up to which no error is `within` above the unpruned one, by rule.
 
     For classes `within` is in percentage points (from 1.5% up to 2.5%), for a regression in percent of the unpruned
-    RMSE.  Raises ValueError if a rule's curve does not begin at fraction 0.
+    RMSE.  Raises ValueError if a rule's curve does not begin at fraction 0 with a finite error, or for a negative
+    `within`.
     """
+    if not within >= 0:
+        raise ValueError(f"within, how much above the unpruned error, must not be negative, got {within}")
 
     def last(part: pd.DataFrame) -> float:
         at, error = part["fraction"].to_numpy(), part["error"].to_numpy()
         if at[0] != 0:
             raise ValueError(f"the curve begins at fraction {at[0]:g}; give it one that begins at 0, the unpruned net")
+        if not np.isfinite(error[0]):
+            raise ValueError("the unpruned net has no finite error; fit it again")
         limit = error[0] + within if set(part["unit"]) == {"%"} else error[0] * (1 + within / 100)
-        over = np.flatnonzero(error > limit + WITHIN)
+        over = np.flatnonzero(~(error <= limit + WITHIN))
         return float(at[over[0] - 1] if len(over) else at[-1])
 
     return _by_rule(curve, last, "removable")
@@ -314,11 +320,7 @@ def _chain(tree: Any, chain: int | None) -> int:
         if not 0 <= chain < chains:
             raise ValueError(f"there is no chain {chain}; choose one from 0 to {chains - 1}")
         return chain
-    if "history" in tree.children and "loss" in tree["history"]:
-        return sparsity.best_chain(tree)
-    if "sample_stats" in tree.children and "lp" in tree["sample_stats"]:
-        return int(np.argmax(tree["sample_stats"]["lp"].transpose("chain", ...).values.mean(axis=1)))
-    return 0
+    return sparsity.best_chain(tree)
 
 
 def _draws(tree: Any, chain: int) -> Arrays:
@@ -337,9 +339,13 @@ def _of_draws(draws: Arrays) -> Moments:
 
 
 def _posterior(tree: Any, chain: int | None) -> _Posterior:
-    if isinstance(tree, tuple):
-        loc, scale = map(sparsity.network_sites, tree)
+    if isinstance(tree, (tuple, list)):
+        if len(tree) != 2 or not all(isinstance(part, dict) for part in tree):
+            raise TypeError("give a fit's DataTree, or a pair (means, sds) of dicts by site")
+        loc, scale = ({k: np.asarray(v) for k, v in sparsity.network_sites(part).items()} for part in tree)
         share = {}
+    elif not hasattr(tree, "children"):
+        raise TypeError(f"give a fit's DataTree, or a pair (means, sds) of dicts by site, not a {type(tree).__name__}")
     else:
         loc, scale = moments(tree, chain)
         share = {k: (v != 0).mean(axis=0) for k, v in _draws(tree, _chain(tree, chain)).items() if k.endswith("weight")}
@@ -348,6 +354,8 @@ def _posterior(tree: Any, chain: int | None) -> _Posterior:
             raise ValueError(
                 f"{site} has no sds of the shape of its means, {np.shape(loc[site])}; give those of one fit"
             )
+        if loc[site].ndim < 2:
+            raise ValueError(f"{site} has shape {loc[site].shape}; a weight is (unit in, unit out) or a kernel")
         if not (np.isfinite(loc[site]).all() and np.isfinite(scale[site]).all() and (scale[site] >= 0).all()):
             raise ValueError(f"{site} has means or sds that are not finite, or negative sds; fit it again")
     return _Posterior(loc, scale, share)
@@ -483,7 +491,9 @@ def _size(arrays: Arrays) -> int:
 
 def _fractions(fractions: Iterable[float]) -> list[float]:
     found = sorted({float(fraction) for fraction in fractions})
-    if not found or not all(0 <= fraction <= 1 for fraction in found):
+    if not found:
+        raise ValueError("there are no fractions of the weights to remove; give some between 0 and 1")
+    if not all(0 <= fraction <= 1 for fraction in found):
         bad = next((fraction for fraction in found if not 0 <= fraction <= 1), None)
         raise ValueError(f"fractions of the weights to remove lie between 0 and 1, got {bad}")
     return found

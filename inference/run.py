@@ -151,14 +151,23 @@ def _bound(language: str, config: Any, model: Callable, x: Any, y: Any) -> tuple
     package = ".pyro." if language == "pyro" else "."
     name = type(config).__name__.lower()
     strategy, target, engines = (import_module(package + part, __package__) for part in (name, "target", "engine"))
-    model = _for_shapes(model, tuple(x.shape), tuple(y.shape))
+    model = _for_shapes(model, tuple(x.shape), tuple(y.shape), _stamp(getattr(config, "start", None)))
     return strategy.algorithm(config, model, target.sites(model, x, y)), engines
 
 
 @lru_cache(maxsize=32)
-def _for_shapes(model: Callable, x: tuple[int, ...], y: tuple[int, ...]) -> Callable:
-    """The program as one of its own for data of these shapes, for a strategy's guide keeps those that it saw first."""
+def _for_shapes(model: Callable, x: tuple[int, ...], y: tuple[int, ...], start: Any = None) -> Callable:
+    """The program as one of its own for data of these shapes and this state of the file that it starts from, for a
+    strategy keeps what it saw first."""
     return wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))
+
+
+def _stamp(path: str | None) -> tuple[int, int] | None:
+    """What tells one content of a file from another, if it is there."""
+    if path is None or not Path(path).is_file():
+        return None
+    about = Path(path).stat()
+    return about.st_mtime_ns, about.st_size
 
 
 def _fit(config: Any, language: str, algorithm: Algorithm, records: dict[str, Any]) -> Fit:

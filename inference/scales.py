@@ -150,6 +150,14 @@ def transforms(sites: dict, names: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def at_ends(sites: dict, names: Iterable[str], values: Arrays) -> list[str]:
+    """Those of these sites without a closed form that have a scale at an end of its interval, in single precision."""
+    closed = closed_forms(sites, names)
+    free = transforms(sites, [name for name in names if name not in closed])
+    free = {name: bijection for name, bijection in free.items() if bijection is not None}
+    return [name for name, bijection in free.items() if (np.abs(bijection.inv(values[name])) > 0.99 * EDGE).any()]
+
+
 def closed_forms(sites: dict, names: Iterable[str]) -> dict[str, MStep]:
     """The M-steps of those scales whose noise carries one."""
     return {name: sites[name]["infer"]["m_step"] for name in names if sites[name]["infer"].get("m_step")}

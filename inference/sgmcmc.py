@@ -6,15 +6,17 @@ the data.  Two schedules:
 - ``polynomial`` (Welling & Teh 2011): e_t = step_size (1 + t / warmup)^-decay; constant by default.
 - ``cyclical`` (Zhang et al. 2020): every draw has a cycle of its own.  Over its `thin` steps e_t falls from step_size
   to zero along half a cosine; for the first `explore` of them there is no noise, so that the chain can leave a mode.
+  The rest of the cycle must be long enough to forget that, or the law is too narrow: `thin` of a thousand or more.
 
-As the step size goes to zero all of them have the stationary law p(z given y)^(1 / T) in unconstrained space.  T is the
-temperature; Nalisnick, Anandkumar & Smyth (2015) inject noise of variance lr / 2 beside a gradient step of lr, which is
-T = 1/4 (1/2 if lr is Welling & Teh's step).
+As the step size goes to zero all of them have the stationary law p(z given y)^(1 / T) in unconstrained space, with
+explore = 0.  T is the temperature; Nalisnick, Anandkumar & Smyth (2015) inject noise of variance lr / 2 beside a
+gradient step of lr, which is T = 1/4 (1/2 if lr is Welling & Teh's step).
 
 Mean and sd of every site are gathered over all steps after the warmup, each weighted by its step size (Welling & Teh,
 eq 11), so that the moments of ten thousand samples of a large network take the memory of two, and draws may be few.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -37,11 +39,12 @@ class SGMCMC:
     step_size : e_0, in units of a learning rate on the mean loss.
     decay : exponent of the ``polynomial`` schedule; 0 for a constant step.
     schedule : ``polynomial`` or ``cyclical``.
-    explore : share of a cycle without noise.
+    explore : share of a cycle, its beginning, without noise.
     batch_size : rows per step, drawn with replacement; None for all.
     temperature : T; 1 for the posterior.
     chains : independent chains.
-    start : a fit's netCDF file, at whose posterior means every chain begins (a warm start); None for random values.
+    start : a fit's netCDF file (no commas in its path); every chain begins at the posterior means of its best chain, a
+        warm start, from which R-hat is optimistic, as the chains begin together.  None for random values.
     """
 
     warmup: int = 20_000
@@ -50,7 +53,7 @@ class SGMCMC:
     step_size: float = 0.03
     decay: float = 0.0
     schedule: str = "polynomial"
-    explore: float = 0.25
+    explore: float = 0.0
     batch_size: int | None = None
     temperature: float = 1.0
     chains: int = 4
@@ -59,16 +62,24 @@ class SGMCMC:
     def __post_init__(self) -> None:
         name = type(self).__name__.lower()
         for setting in ("warmup", "draws", "thin", "step_size", "temperature", "chains"):
-            if not getattr(self, setting) > 0:
-                raise ValueError(f"{name}: {setting} must be positive, got {getattr(self, setting)}")
+            if not 0 < getattr(self, setting) < math.inf:
+                raise ValueError(f"{name}: {setting} must be positive and finite, got {getattr(self, setting)}")
         if self.schedule not in SCHEDULES:
             raise unknown("schedule", self.schedule, SCHEDULES)
-        if self.decay < 0:
+        if not 0 <= self.decay < math.inf:
             raise ValueError(f"{name}: decay must not be negative, got {self.decay}")
         if self.decay and self.schedule == "cyclical":
             raise ValueError(f"{name}: decay is a setting of the polynomial schedule; leave it out of the cyclical one")
         if not 0 <= self.explore < 1:
             raise ValueError(f"{name}: explore, a share of a cycle, must be at least 0 and below 1, got {self.explore}")
+        if self.explore and self.schedule != "cyclical":
+            raise ValueError(
+                f"{name}: explore is a setting of the cyclical schedule; set schedule=cyclical or leave it out"
+            )
+        if self.schedule == "cyclical" and (self.thin < 2 or self.explore > (self.thin - 1) / self.thin):
+            raise ValueError(
+                f"{name}: a cycle of thin={self.thin} steps with explore={self.explore} has no noise; raise thin"
+            )
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"{name}: batch_size must be positive, got {self.batch_size}")
 
@@ -126,7 +137,10 @@ class State(NamedTuple):
 
 
 def bind(config: Any, model: Callable, found: Sites, kernel: Kernel) -> Algorithm:
-    """The algorithm of a kernel on a NumPyro program ``model(x, y)``, called with ``batch_size=`` for minibatches."""
+    """The algorithm of a kernel on a NumPyro program ``model(x, y)``, called with ``batch_size=`` for minibatches.
+
+    Sites other than f and y must not depend on the rows: they are evaluated with the first one alone.
+    """
     name = type(config).__name__.lower()
     refuse_discrete(name, found)
     refuse_improper(name, found)

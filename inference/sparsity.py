@@ -312,11 +312,13 @@ def moments(tree: Any, chain: int | None = None) -> tuple[Arrays, Arrays]:
 
 
 def best_chain(tree: Any) -> int:
-    """The restart with the lowest loss over the last tenth of its history; 0 where there is none."""
-    if "history" not in tree.children or "loss" not in tree["history"]:
-        return 0
-    loss = tree["history"]["loss"].transpose("chain", ...).values
-    return int(np.argmin(loss[:, -max(1, loss.shape[1] // 10) :].mean(axis=1)))
+    """The restart of the lowest loss over the last tenth of its history, else the chain of the highest mean ``lp``."""
+    if "history" in tree.children and "loss" in tree["history"]:
+        loss = tree["history"]["loss"].transpose("chain", ...).values
+        return int(np.argmin(loss[:, -max(1, loss.shape[1] // 10) :].mean(axis=1)))
+    if "sample_stats" in tree.children and "lp" in tree["sample_stats"]:
+        return int(np.argmax(tree["sample_stats"]["lp"].transpose("chain", ...).values.mean(axis=1)))
+    return 0
 
 
 def _threshold(rule: str, threshold: float | None) -> float:

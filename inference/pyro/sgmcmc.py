@@ -45,10 +45,13 @@ def bind(config: Any, model: Callable, found: Sites, kernel: Kernel) -> Algorith
         def density(z: dict) -> tuple[Any, dict]:
             return log_density(model, state.transforms, z, x, y, rows)
 
-        gradient, sites = torch.func.grad(density, has_aux=True)(state.z)
+        gradient, _ = torch.func.grad(density, has_aux=True)(state.z)
         now, weight = schedule(xp, config, state.t, x.shape[0])
-        z, carried = kernel.move(xp, state.z, state.carried, gradient, noise(state.z), now)
-        moments = gathered(xp, state.moments, sites, weight)  # where the chain was: its sites are known
+        moments = state.moments
+        with torch.no_grad():
+            z, carried = kernel.move(xp, state.z, state.carried, gradient, noise(state.z), now)
+            if weight > 0:
+                moments = gathered(xp, moments, log_density(model, state.transforms, z, x[:1], y[:1])[1], weight)
         return State(z, carried, state.t + 1, moments, state.transforms), {}
 
     @on_device

@@ -263,3 +263,20 @@ def test_arviz_takes_the_tree_as_it_is(exact):
     pyplot.close("all")
     assert arviz_stats.summary(exact, var_names=["layer0.weight"]).shape[0] == FEATURES
     assert np.isfinite(arviz_stats.loo(exact).elpd)
+
+
+@pytest.mark.parametrize(
+    "form, structure, site", [("marginal", "add", "layer0.row"), ("expanded", "ard", "layer0.base")]
+)
+def test_moments_of_any_site(form, structure, site):
+    """Of sites too whose axes have no names of their own."""
+    from noisezoo.inference.run import fit
+    from noisezoo.inference.sgld import SGLD
+    from noisezoo.models.noise import inverse_gamma
+
+    table = exact_data()
+    program = gaussian(mlp(), prior(inverse_gamma(), structure, form))
+    x, y = jnp.asarray(table.x_train), jnp.asarray(table.y_train)
+    found = fit(program, SGLD(warmup=5, draws=4, thin=1, chains=2, step_size=1e-3), x, y, progress=False)
+    tree = to_datatree(found, program, table)
+    assert tree["moments"][site].shape == found.loc[site].shape == found.draws[site][:, 0].shape

@@ -366,3 +366,20 @@ def test_a_run_that_cannot_be_pruned_is_one_sentence(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no run"):
         prune.prune(tmp_path / "nowhere")
     assert not list(tmp_path.glob("prune-*"))
+
+
+@pytest.mark.parametrize("tree", [{"layer0.weight": np.ones((2, 2))}, (1, 2), [{}, {}, {}], None])
+def test_what_is_no_fit(tree):
+    with pytest.raises(TypeError, match="give a fit's DataTree, or a pair"):
+        prune.scores(tree, "magnitude")
+
+
+def test_limits_that_mean_nothing():
+    table = pd.DataFrame({"rule": "snr", "fraction": [0.0, 0.5], "error": [1.0, np.nan], "unit": "RMSE"})
+    assert prune.removable(table)["snr"] == 0.0
+    with pytest.raises(ValueError, match="must not be negative"):
+        prune.removable(table, -1.0)
+    with pytest.raises(ValueError, match="no finite error"):
+        prune.removable(table.assign(error=np.nan))
+    with pytest.raises(ValueError, match="there are no fractions"):
+        prune.curve(lambda x: x, (LOC, SCALE), None, ["random"], fractions=[])
