@@ -119,7 +119,8 @@ def one_sentence(error: Exception) -> bool:
 
 
 def test_public_sources_are_pinned():
-    for entry in data.CATALOGUE.values():
+    for name, entry in data.CATALOGUE.items():
         assert entry.url.startswith("https://") or not entry.files
-        assert all(len(sha256) == 64 for sha256 in entry.files.values())
+        lengths = {len(sha256) for sha256 in entry.files.values()}
+        assert lengths <= ({0} if name == "year" else {64})  # no checksum of the Million Songs is published
     assert "{" not in data.CATALOGUE["yacht"].url
