@@ -267,14 +267,16 @@ figure = Figure(figsize=(11, 7), layout="constrained")
 for ax, (name, part) in zip(figure.subplots(2, 2).ravel(), curves.groupby("data", sort=False), strict=False):
     for rule, mine in part.groupby("rule", sort=False):
         error = mine.pivot(index="fraction", columns="seed", values="error")
-        colour, width, dashes = prune_plots.LINES.get(rule, ("black", 0, "-"))
-        marker = "o" if rule == "soft targets" else ""
-        ax.plot(error.index, error.mean(axis=1), marker, color=colour, lw=width, ls=dashes, label=rule)
+        if rule == "soft targets":
+            ax.plot(error.index, error.mean(axis=1), "o", color="black", label=rule)
+            continue
+        colour, width, dashes = prune_plots.LINES[rule]
+        ax.plot(error.index, error.mean(axis=1), color=colour, lw=width, ls=dashes, label=rule)
         ax.fill_between(error.index, error.min(axis=1), error.max(axis=1), color=colour, alpha=0.15, lw=0)
     first = part[part["fraction"] == 0]["error"].mean()
     ax.set(ylim=(0.8 * first, 4 * first), xlabel="weights removed", ylabel=f"test error ({part['unit'].iloc[0]})")
     ax.set_title(f"{name}, {part['seed'].nunique()} seeds", loc="left")
-ax.legend(frameon=False)
+figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
 figure
 
 # %% [markdown]
