@@ -185,9 +185,12 @@ def _zeros(shapes: Any, leading: tuple[int, ...] = ()) -> Any:
 
 
 def _gather(lanes: list, count: int, axes: int) -> dict[str, Arrays]:
-    """Arrays (chain, count, ...) from the buffers of the lanes, cut in NumPy: JAX would compile every cut."""
+    """Arrays (chain, count, ...) from the buffers of the lanes, cut in NumPy: JAX would compile every cut.
+
+    Copies: a view of one record would keep the memory of the whole buffer.
+    """
     cut = (slice(None),) * axes + (slice(count),)
-    return _joined([jax.tree.map(lambda a: np.asarray(a)[cut], lane) for lane in lanes], axes)
+    return _joined([jax.tree.map(lambda a: np.asarray(a)[cut].copy(), lane) for lane in lanes], axes)
 
 
 def _joined(lanes: list, axes: int) -> Any:
