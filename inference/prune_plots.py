@@ -115,4 +115,5 @@ def _limits(curve: pd.DataFrame) -> tuple[float, float]:
 def _flat(loc: Arrays, scale: Arrays) -> tuple[np.ndarray, np.ndarray]:
     """Means and sds of all weights in one row."""
     sites = sparsity.weights(loc)
-    return tuple(np.concatenate([np.ravel(part[site]) for site in sites]) for part in (loc, scale))  # type: ignore
+    mean, sd = (np.concatenate([np.ravel(part[site]) for site in sites]) for part in (loc, scale))
+    return mean, sd

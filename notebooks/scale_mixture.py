@@ -61,7 +61,7 @@ RULES = ("spr", "snr", "second_moment", "magnitude", "random")
 # those at the mean of the noise. From there Langevin dynamics samples the posterior *without* noise, where
 # w ~ N(0, 1 / fan_in), at temperature 1/4, and gathers mean and sd of every weight over all 10,000 samples. The same is
 # done from a net that was trained without noise. 1/4 is the temperature that the noise scale printed in the paper
-# stands for, if its gradient is that of the log joint; at temperature 1 the mean weights are a worse net.
+# stands for, if its gradient is that of the log joint.
 
 # %%
 

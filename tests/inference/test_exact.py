@@ -5,7 +5,7 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from linear_model import data, model, posterior, stacked
+from linear_model import check, data, model, posterior, stacked
 from noisezoo.inference.nuts import NUTS
 from noisezoo.inference.run import fit
 from noisezoo.inference.sgld import SGLD
@@ -18,14 +18,6 @@ X, Y = data()
 
 def run(config, **settings):
     return fit(model(), config, jnp.asarray(X), jnp.asarray(Y), progress=False, **settings)
-
-
-def check(draws, mean_within, sd_within, temperature=1.0):
-    """Means within so many posterior sds, sds within a fraction."""
-    mean, covariance = posterior(X, Y, temperature)
-    sd = np.sqrt(np.diag(covariance))
-    assert np.abs((draws.mean(0) - mean) / sd).max() < mean_within
-    assert np.abs(draws.std(0) / sd - 1).max() < sd_within
 
 
 @pytest.mark.parametrize(
