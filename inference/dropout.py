@@ -17,10 +17,15 @@ as in the prior that the noise induces: ``importance`` on all rows is marginal M
 each example (``mask=example``, dropout as it is trained everywhere) the model is another one: every row has a lambda of
 its own, p(y_n) = int p(y_n given lambda W) p(lambda) dlambda, and nothing is learned of lambda.  Either way the noise
 of the guide is its prior, whatever the data say.  Draws have one mask each, the same for all rows of a function draw.
+
+Three ways to predict: the ``average`` over draws of the noise (the ensemble; with one draw, one network), the
+``mean_weight`` E[w], and, for noise that turns weights, whose mean is shorter than they are, the ``centre``: the noise
+switched off.  For noise that multiplies weights the last two are the same.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -29,14 +34,16 @@ import optax
 from numpyro import handlers
 from numpyro.distributions import biject_to
 
+from ..models.local import Unsampled
 from ..models.per_row import PerRow
+from ..models.ppl import ppl
 from .algorithm import Algorithm, of_guide
-from .local import Seeds
+from .local import Seeds, normal
 from .target import Sites, draw_rows, kept, on_rows, uniform
 
 OBJECTIVES = ("average", "importance", "tail_adaptive")
 MASKS = ("function", "example")
-PREDICTIONS = ("average", "mean_weight")
+PREDICTIONS = ("average", "mean_weight", "centre")
 NO_MEAN = "svi with guide dropout: the noise at {} has no known mean for a mean weight; use prediction=average"
 
 
@@ -48,8 +55,8 @@ class State(NamedTuple):
 
 
 def is_noise(name: str) -> bool:
-    """Whether a site belongs to a noise: structures call noises ``{layer}.scale...``."""
-    return ".scale" in name
+    """Whether a site belongs to a noise: ``{layer}.scale...`` of a structure, or ``{layer}.noise...``."""
+    return ".scale" in name or ".noise." in name
 
 
 def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
@@ -72,9 +79,10 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
                 return None
             if site["name"] in z:
                 return biject_to(site["fn"].support)(z[site["name"]])
+            key = site["kwargs"]["rng_key"]
             if config.mask == "example" and is_noise(site["name"]):
-                return PerRow(site["fn"](rng_key=site["kwargs"]["rng_key"], sample_shape=(count,)))
-            return None
+                return by_row(site, partial(normal, key), lambda: site["fn"](rng_key=key, sample_shape=(count,)))
+            return normal(key, site["fn"].shape()) if site["infer"].get("guide") == "plane" else None
 
         with drawn_as_they_are():
             sites = handlers.trace(handlers.substitute(Seeds(program, key), substitute_fn=fill)).get_trace(x, y, rows)
@@ -88,7 +96,10 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
 
         def loss(z: dict) -> tuple[Any, Any]:
             keys = jax.random.split(key, config.particles)
-            log_lik, log_prior = jax.vmap(particle, (0, None, None, None, None))(keys, z, x, y, rows)
+            if config.particles == 1:  # without vmap, under which both branches of a condition run
+                log_lik, log_prior = (part[None] for part in particle(keys[0], z, x, y, rows))
+            else:
+                log_lik, log_prior = jax.vmap(particle, (0, None, None, None, None))(keys, z, x, y, rows)
             fit = objective(jnp, config, log_lik, scale)
             return -fit - log_prior[0], fit
 
@@ -102,7 +113,7 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
                 return None
             if site["name"] in state.z:
                 return biject_to(site["fn"].support)(state.z[site["name"]])
-            return mean(site) if config.prediction == "mean_weight" and is_noise(site["name"]) else None
+            return put(site, config.prediction) if is_noise(site["name"]) else None
 
         run = handlers.substitute(handlers.seed(model, key), substitute_fn=fill)
         sites = handlers.trace(run).get_trace(x[:1], y[:1])
@@ -135,6 +146,32 @@ def objective(xp: Any, config: Any, log_lik: Any, scale: float) -> Any:
         log_lik, scale = scale * xp.sum(log_lik, axis=1, keepdims=True), 1.0
     top = xp.max(log_lik, axis=0)
     return scale * xp.sum(top + xp.log(xp.mean(xp.exp(log_lik - top), axis=0)))
+
+
+def by_row(site: dict, normal: Callable, draws: Callable) -> Any:
+    """What a noise site has where each row has noise of its own; None where that cannot be.
+
+    A site says so by ``infer={"per_row": ...}``: True if its program takes an array (rows, ...), or, for the normals of
+    a weight, an `Unsampled`; False if rows have to share it.  Other programs get a `PerRow`.
+    """
+    per_row, shape = site["infer"].get("per_row"), tuple(site["fn"].shape())
+    if per_row is False:
+        return None
+    if per_row and len(shape) > 1:
+        loc, variance = site["fn"].mean, site["fn"].variance
+        return Unsampled(loc, ppl(loc).xp.sqrt(variance), normal)
+    return draws() if per_row else PerRow(draws())
+
+
+def put(site: dict, prediction: str) -> Any:
+    """Where a prediction without noise puts a noise site: at its mean, or at its centre; None to draw it.
+
+    Sites whose mean is not that of the weights say where to go by ``infer={"mean": ..., "centre": ...}``.
+    """
+    if prediction == "average":
+        return None
+    place = site["infer"].get("centre" if prediction == "centre" else "mean", site["infer"].get("mean"))
+    return mean(site) if place is None else jnp.full(site["fn"].shape(), place)
 
 
 def mean(site: dict) -> Any:

@@ -189,9 +189,9 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
 
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
         laws = {name: s["fn"] for name, s in run(jax.random.PRNGKey(0), state, x, y).items() if s["type"] == "sample"}
-        real = {k: law.base_dist if isinstance(law, dist.Independent) else law for k, law in laws.items()}
-        real = {k: law for k, law in real.items() if isinstance(law, dist.Normal)}
-        return {k: law.loc for k, law in real.items()}, {k: law.scale for k, law in real.items()}
+        laws = {k: law.base_dist if isinstance(law, dist.Independent) else law for k, law in laws.items()}
+        told = [k for k in normals.told(layout(model, found, x, y), config) if hasattr(laws[k], "scale")]
+        return {k: laws[k].loc for k in told}, {k: laws[k].scale for k in told}
 
     return of_guide(config, init, step, draw, moments=moments, method="sequential")
 

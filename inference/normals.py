@@ -2,6 +2,10 @@
 
 A site with constrained support gets the image of a normal.  A weight may be left unsampled (`models.local`), so that
 its layer samples pre-activations; the language says how, by a distribution whose draws are unsampled weights.
+
+A program may ask for another family at a site of its own, by ``infer={"guide": family}``: a ``point``, a
+``truncated_normal``, or, for the normals of a ``plane`` in which a vector is turned, what the setting `plane` says.
+With ``infer={"per_row": True}`` it takes a draw for each row (`models.turned`).
 """
 
 import logging
@@ -25,14 +29,24 @@ class Site(NamedTuple):
 
     shape : of its value.
     transform : the bijection from the reals to its support; None for the reals.
-    local : whether it may wait to be sampled.
+    local : whether it is a weight that may wait to be sampled.
     m_step : of a scale whose noise has one in closed form.
+    family : of its law in the guide.
+    per_row : whether each row may have a draw of its own.
+    start : where its mean begins.
+    ends : of the support, where the family needs them.
+    highest : the largest log density of a point, which then pays what it is below that.
     """
 
     shape: tuple[int, ...]
     transform: Any
     local: bool
     m_step: MStep | None = None
+    family: str = "normal"
+    per_row: bool = False
+    start: float = 0.0
+    ends: tuple[float, float] | None = None
+    highest: float = 0.0
 
 
 def layout(p: PPL, traced: dict[str, Any], biject_to: Callable, kl_divergence: Callable) -> dict[str, Site]:
@@ -44,8 +58,19 @@ def layout(p: PPL, traced: dict[str, Any], biject_to: Callable, kl_divergence: C
     def site(name: str, law: Any, infer: dict) -> Site:
         shape, real = tuple(law.shape()), _is_real(p, law.support)
         normal = p.dist.Normal(p.xp.zeros(shape), p.xp.ones(shape)).to_event(len(shape))
-        local = real and is_weight(name, shape) and _registered(kl_divergence, normal, law)
-        return Site(shape, None if real else biject_to(law.support), local, infer.get("m_step"))
+        family = infer.get("guide", "normal")
+        known = real and family == "normal" and _registered(kl_divergence, normal, law)
+        return Site(
+            shape,
+            None if real else biject_to(law.support),
+            known and is_weight(name, shape),
+            infer.get("m_step"),
+            family,
+            bool(infer.get("per_row")) and len(shape) == 1 and (known or family == "truncated_normal"),
+            infer.get("start", 0.0),
+            _ends(law.support) if family == "truncated_normal" else None,
+            infer.get("highest", 0.0),
+        )
 
     return {name: site(name, found["fn"], found["infer"]) for name, found in traced.items()}
 
@@ -63,7 +88,7 @@ def weights(sites: dict[str, Site]) -> int:
 def report_unregistered(sites: dict[str, Site]) -> None:
     """Say which weights are sampled after all."""
     for name, site in sites.items():
-        if is_weight(name, site.shape) and not site.local:
+        if is_weight(name, site.shape) and site.family == "normal" and not site.local:
             log.warning(UNREGISTERED.format(name))
 
 
@@ -71,6 +96,12 @@ def _is_real(p: PPL, support: Any) -> bool:
     while hasattr(support, "base_constraint"):
         support = support.base_constraint
     return support is p.dist.constraints.real
+
+
+def _ends(support: Any) -> tuple[float, float]:
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return float(support.lower_bound), float(support.upper_bound)
 
 
 def _registered(kl_divergence: Callable, normal: Any, law: Any) -> bool:
@@ -95,6 +126,7 @@ def sample(
     """
     steps = scales.m_steps({name: site.m_step for name, site in sites.items()}) if choose else {}
     both = {name: moments(p, name, site, config, start) for name, site in sites.items() if name not in steps}
+    others = {name: both.pop(name) for name in list(both) if sites[name].family != "normal"}
     if choose:
         values = {name: loc if (t := sites[name].transform) is None else t(loc) for name, (loc, _) in both.items()}
         second = {name: loc**2 + scale**2 for name, (loc, scale) in both.items() if sites[name].local}
@@ -102,22 +134,55 @@ def sample(
         for name, (value, density) in points.items():
             p.sample(name, p.dist.Delta(value, event_dim=len(sites[name].shape)))
             p.factor(f"{name}.density", density)
+    for name, (loc, scale) in others.items():
+        p.sample(name, _other(p, sites[name], config, loc, scale, unsampled).to_event(len(sites[name].shape)))
+        if sites[name].family == "point":
+            p.factor(f"{name}.highest", p.xp.asarray(sites[name].highest))
     for name, (loc, scale) in both.items():
         site = sites[name]
-        law = (unsampled if site.local and unsampled else p.dist.Normal)(loc, scale)
+        law = (unsampled if (site.local or site.per_row) and unsampled else p.dist.Normal)(loc, scale)
         if site.transform is not None:
             law = p.dist.TransformedDistribution(law, [site.transform])
         p.sample(name, law.to_event(len(site.shape) - len(law.event_shape)))
 
 
+def _other(p: PPL, site: Site, config: Any, loc: Any, scale: Any, unsampled: Any) -> Any:
+    """The law of a site that is not normal in unconstrained space."""
+    if site.family == "point":
+        return p.dist.Delta(loc)
+    if site.family == "truncated_normal":
+        return (p.local_truncated_normal if unsampled else p.truncated_normal)(loc, scale, *site.ends)
+    waits = unsampled and (config.plane == "rows" or config.guide == "flipout")
+    return (unsampled if waits else p.dist.Normal)(loc, scale)
+
+
+def told(sites: dict[str, Site], config: Any) -> list[str]:
+    """The sites whose `moments` a fit keeps: real ones, and those of truncated normals, the parents'."""
+    waits = [name for name, site in sites.items() if site.family == "plane" and config.plane != "learned"]
+    scales_are_points = [name for name, site in sites.items() if config.guide == "em" and site.m_step is not None]
+    return [
+        name
+        for name, site in sites.items()
+        if (site.transform is None or site.family == "truncated_normal") and name not in [*waits, *scales_are_points]
+    ]
+
+
 def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tuple[Any, Any]:
-    """Mean and standard deviation of a site in unconstrained space, from the parameters of the guide."""
+    """Mean and standard deviation of a site in unconstrained space, from the parameters of the guide.
+
+    Of a truncated normal, those of the normal; of a plane, those of its standard normals or learned ones.
+    """
+    if site.family == "plane" and config.plane != "learned":
+        return p.xp.zeros(site.shape), p.xp.ones(site.shape)
+    if site.family == "point":
+        loc = p.param(f"{name}.loc", start(f"{name}.loc", site.shape, 0.0, SPREAD))
+        return loc, p.xp.zeros_like(loc)
     fan_in = math.prod(site.shape[:-1])
     spread = math.sqrt(2.0 / fan_in) if site.local else SPREAD  # He et al. (2015) for the weights of a layer
-    loc = p.param(f"{name}.loc", start(f"{name}.loc", site.shape, 0.0, spread))
+    loc = p.param(f"{name}.loc", start(f"{name}.loc", site.shape, site.start, spread))
     if site.local and config.alpha is not None:
         return loc, math.sqrt(config.alpha) * p.xp.abs(loc)
-    first = math.log(config.init_scale)
+    first = 0.0 if site.family == "plane" else math.log(config.init_scale)
     if site.local and config.parameters == "alpha":
         own = f"{name}.log_alpha"
         log_alpha = p.param(own, start(own, site.shape, 2 * (first - math.log(spread)), SPREAD))
@@ -138,5 +203,5 @@ def means(path: str, sites: dict[str, Site]) -> dict[str, Any]:
     """The means of the real sites in a fit's netCDF file, by the name of their parameter: where to begin."""
     from .draws import means
 
-    real = {name: site.shape for name, site in sites.items() if site.transform is None}
+    real = {name: site.shape for name, site in sites.items() if site.transform is None and site.family != "plane"}
     return {f"{name}.loc": mean for name, mean in means(path, real).items()}

@@ -44,6 +44,7 @@ KNOWN = {  # values of the settings that are words
     "prediction": dropout.PREDICTIONS,
     "kl": ("sum", "mean"),
     "parameters": ("sigma", "alpha"),
+    "plane": ("rows", "batch", "learned"),
 }
 
 
@@ -83,6 +84,9 @@ class SVI:
     alpha : a fixed alpha of the weights, which makes the guide Gaussian dropout with noise N(1, alpha).
     log_alpha_clip : the weights keep abs(log alpha) below it.
     log_scale_max : log sigma stays below it (Kharitonov et al. 2018: -4, under a Gamma hyperprior).
+    plane : of ``local``, for the prior direction_magnitude: whether the plane in which a weight vector is turned is
+        drawn for each of the ``rows`` (exactly), for the whole ``batch``, or for the batch with its law ``learned`` (a
+        projected Gaussian).  The guide ``flipout`` gives the rows of a batch random signs.
     start : a fit's netCDF file, whose posterior means the weights begin at (a warm start); None for random values.
     """
 
@@ -107,6 +111,7 @@ class SVI:
     alpha: float | None = None
     log_alpha_clip: float | None = None
     log_scale_max: float | None = None
+    plane: str = "rows"
     start: str | None = None
 
     def __post_init__(self) -> None:
@@ -145,6 +150,7 @@ def _either(names: Iterable[str]) -> str:
 OWNERS = {  # the guides that a setting belongs to, where it is not of all
     **dict.fromkeys(("objective", "mask", "prediction"), ("dropout",)),
     "sweeps": ("em",),
+    "plane": ("local",),
     **dict.fromkeys(("kl", "kl_weight", "pretrain", "kl_warmup", "init_scale", "parameters"), NORMALS),
     **dict.fromkeys(("alpha", "log_alpha_clip", "log_scale_max", "start"), NORMALS),
 }

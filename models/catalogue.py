@@ -11,11 +11,12 @@ ValueError: unknown noise 'half_cauchi'; did you mean 'half_cauchy'? Known: bern
 import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from . import empirical_bayes, likelihood, sparse_vd, weight
+from . import direction_magnitude, empirical_bayes, likelihood, sparse_vd, weight, weight_norm
 from .names import unknown
 from .network import NETWORKS, Network, mlp
 from .noise import NOISES, Noise, as_noise
@@ -34,21 +35,35 @@ EXAMPLES = {
     "alexnet": "five convolutions and two dense layers, for images such as CIFAR-10's",
     "vgg": "13 convolutions and two dense layers, normalised, for images such as CIFAR-10's",
 }
+ROTATIONS = {
+    "projected": "a normal of variance alpha for every entry, projected back to the sphere",
+    "tangent": "the same in the tangent space",
+    "tangent_as_released": "the same as the code of the thesis has it, by mistake nearly projected",
+    "rotation_normal": "a rotation in a random plane, its angle a truncated normal of variance alpha",
+    "rotation_beta": "the same, its angle a stretched Beta(alpha, alpha)",
+}
 # priors of the papers that put a law on every weight by itself, with no structure or form to choose
 PRIORS: dict[str, Callable[..., Prior]] = {
     "normal": weight.normal,
     "sparse_vd": sparse_vd.prior,
     "empirical_bayes": empirical_bayes.prior,
+    "weight_norm": weight_norm.prior,
+    **{name: partial(direction_magnitude.named, name) for name in ROTATIONS},
+    "direction_magnitude": direction_magnitude.prior,
 }
 PRIOR_MEANINGS = {
     "normal": "no noise: every weight N(0, sigma0^2), by default with sigma0 = 1 / sqrt(fan_in)",
     "sparse_vd": "sparse variational dropout: p(w) proportional to 1 / abs(w); approximate=1 for the published fit",
     "empirical_bayes": "every weight has a precision of its own that the data choose, under Gamma(a, rate b)",
+    "weight_norm": "weight-normalised layers without noise; over=inputs for a magnitude of each input unit",
+    **{name: f"noise on directions of weights, on=activations or both: {what}" for name, what in ROTATIONS.items()},
+    "direction_magnitude": "weight vectors with a posterior of angle and magnitude; magnitude=half_cauchy for NUTS",
 }
 FORM_MEANINGS = {
     "expanded": "scale and z ~ N(0, sigma0^2); the weight is scale * z",
     "hierarchical": "scale, then the weight ~ N(0, scale^2 sigma0^2)",
     "marginal": "the weight alone, its scale integrated out (where that has a closed form)",
+    "weight_norm": "scale * g v / norm(v): weight-normalised layers, of magnitude g",
 }
 TASKS = ("regression", "binary", "categorical")
 
@@ -69,7 +84,7 @@ def noise(spec: str) -> Noise:
     if name not in NOISES:
         raise unknown("noise", name, [*NOISES, *PRIORS])
     known = inspect.signature(NOISES[name]).parameters
-    return NOISES[name](**_numbers(f"noise {name}", text, known))
+    return NOISES[name](**_values(f"noise {name}", text, known))
 
 
 def from_file(spec: str) -> Noise:
@@ -141,7 +156,10 @@ def prior(spec: str, structure: str = "ard", form: str = "expanded", sigma0: flo
     if (structure, form, sigma0) != ("ard", "expanded", None):
         raise ValueError(f"{name} is a law of every weight by itself: leave structure, form and sigma0 out")
     known = inspect.signature(PRIORS[name]).parameters
-    return PRIORS[name](**_numbers(f"prior {name}", text, known))
+    values = _values(f"prior {name}", text, known)
+    if "alpha" in known and "alpha" not in values:
+        raise ValueError(f"prior {name} needs its alpha, as in {name}:alpha=0.1")
+    return PRIORS[name](**values)
 
 
 def described(spec: str, structure: str) -> str:
@@ -228,10 +246,16 @@ def _settings(what: str, text: str, known: Any) -> list[tuple[str, str]]:
     return pairs
 
 
-def _numbers(what: str, text: str, known: Any) -> dict[str, float]:
-    """``"a=1,b=2"`` as numbers for the `known` parameters of a function; 0 or 1 where its default is a truth value."""
-    numbers = {}
+def _values(what: str, text: str, known: Any) -> dict[str, Any]:
+    """``"a=1,b=2"`` as numbers for the `known` parameters of a function; 0 or 1 where its default is a truth value.
+
+    Text where the default is text.
+    """
+    numbers: dict[str, Any] = {}
     for key, value in _settings(what, text, known):
+        if isinstance(known[key].default, str):
+            numbers[key] = value
+            continue
         try:
             numbers[key] = float(value)
         except ValueError:

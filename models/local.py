@@ -41,6 +41,10 @@ class Unsampled(NamedTuple):
 
     __rmul__ = __mul__
 
+    def for_rows(self, rows: int) -> Any:
+        """A draw for each of so many rows, (rows, *shape)."""
+        return self.loc + self.scale * self.normal((rows, *self.shape))
+
     def act(self, h: Any) -> Any:
         """h @ w for activations h (rows, ..., unit_in): a draw for every row (and position)."""
         return self._act(h, lambda h, w: h @ w, lambda rows, units: (rows, *(1 for _ in h.shape[1:-1]), units))

@@ -16,9 +16,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from .local import Unsampled, times_columns
+from .local import times_columns
 from .names import unknown
-from .per_row import PerRow
 from .ppl import PPL
 from .weight import Prior
 
@@ -35,7 +34,7 @@ VGG = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)) 
 
 def linear(h: Any, w: Any) -> Any:
     """The action of a weight (unit_in, unit_out) on activations (..., unit_in)."""
-    return w.act(h) if isinstance(w, (Unsampled, PerRow)) else h @ w
+    return w.act(h) if hasattr(w, "act") else h @ w
 
 
 def layer(p: PPL, h: Any, prior: Prior, name: str, out: int, bias: bool = True) -> Any:
@@ -245,4 +244,4 @@ def _surround(xp: Any, h: Any, width: int, axis: int) -> Any:
 
 def _columns(h: Any, w: Any) -> Any:
     """As `linear`, with the units first and the rows last: (unit_in, ..., rows) to (unit_out, ..., rows)."""
-    return w.act_on_columns(h) if isinstance(w, Unsampled) else times_columns(h, w)
+    return w.act_on_columns(h) if hasattr(w, "act_on_columns") else times_columns(h, w)

@@ -157,7 +157,7 @@ def gaussian_dropout(a: float = 1.0) -> Noise:
         return gaussian_dropout(w, a, sigma0)
 
     return Noise(
-        lambda p, name, shape: _sample(p, name, shape, p.dist.Normal(1.0, math.sqrt(a))),
+        lambda p, name, shape: _sample(p, name, shape, p.dist.Normal(1.0, math.sqrt(a)), per_row=len(shape) > 1),
         "gaussian_dropout",
         (("a", a),),
         prior="Poisson mixture of variance-gammas",
@@ -165,6 +165,19 @@ def gaussian_dropout(a: float = 1.0) -> Noise:
         law=_scipy("ncx2", 1, 1 / a, scale=a),
         closed_form=closed_form,
         signed=True,
+    )
+
+
+@cache
+def gamma_dropout(a: float = 1.0) -> Noise:
+    """lambda ~ Gamma of mean 1 and variance `a`: as Gaussian dropout, but it never changes a sign."""
+    _positive("gamma_dropout", a=a)
+    return Noise(
+        lambda p, name, shape: _sample(p, name, shape, p.dist.Gamma(1 / a, 1 / a)),
+        "gamma_dropout",
+        (("a", a),),
+        source="Kirichenko (2018), section 3.3",
+        law=_scipy("gengamma", 1 / a, 0.5, scale=a**2),
     )
 
 
@@ -423,8 +436,11 @@ def _student_t(name: str, parameters: dict[str, float], a: float, b: float, powe
     )
 
 
-def _sample(p: PPL, name: str, shape: tuple[int, ...], law: Any, m_step: MStep | None = None) -> Any:
-    infer = {"m_step": m_step} if m_step else {}
+def _sample(
+    p: PPL, name: str, shape: tuple[int, ...], law: Any, m_step: MStep | None = None, per_row: bool = False
+) -> Any:
+    """The site of lambda; `per_row` where a layer may draw normal scales of its weights for each row (`models.local`)."""
+    infer = {**({"m_step": m_step} if m_step else {}), **({"per_row": True} if per_row else {})}
     return p.sample(name, law.expand(shape).to_event(len(shape)), infer=infer)
 
 

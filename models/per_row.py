@@ -44,6 +44,8 @@ class PerRow:
         """h @ w for activations h (rows, unit_in), each row with its own scales."""
         if self.scale.shape[-1] == 1:  # shared by the units out
             return (h * self.scale[..., 0]) @ self.weight
+        if self.scale.shape[-2] == 1:  # shared by the units in
+            return (h @ self.weight) * self.scale[:, 0]
         return ppl(h).xp.matmul(h[:, None, :], self.scale * self.weight)[:, 0]
 
     def _layer(self) -> Any:

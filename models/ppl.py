@@ -1,4 +1,4 @@
-"""The array chooses the language: with `unnormalised`, the only file of ``models`` that imports Pyro or NumPyro.
+"""The array chooses the language: with the files of its own laws, the only one of ``models`` that imports a language.
 
 A program asks ``p = ppl(x)`` and speaks only the words of :class:`PPL`.  A `jax.Array` (a tracer included) answers
 with NumPyro, a `torch.Tensor` with Pyro.  There is no global backend and no environment variable.
@@ -17,6 +17,8 @@ import sys
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
+from .sphere import uniform_direction
+from .truncated_normal import local_truncated_normal, truncated_normal
 from .unnormalised import unnormalised
 
 PYRO_MISSING = "Pyro is not installed; install it with: pip install 'noisezoo[pyro]'"
@@ -69,6 +71,21 @@ class PPL(Protocol):
         """The class of improper laws, ``(name, log_density, divergence)``: see `models.unnormalised`."""
         ...
 
+    @property
+    def truncated_normal(self) -> Any:
+        """The class of truncated normals, ``(loc, scale, low, high)``: see `models.truncated_normal`."""
+        ...
+
+    @property
+    def local_truncated_normal(self) -> Any:
+        """The same, whose draw is not sampled yet: a `models.truncated_normal.TruncatedRows`."""
+        ...
+
+    @property
+    def uniform_direction(self) -> Any:
+        """The class of laws of vectors with uniform directions, ``(shape, axes)``: see `models.sphere`."""
+        ...
+
 
 class _Language(NamedTuple):
     name: str
@@ -81,6 +98,17 @@ class _Language(NamedTuple):
     deterministic: Any
     factor: Any
     unnormalised: Any
+    truncated_normal: Any
+    local_truncated_normal: Any
+    uniform_direction: Any
+
+
+LAWS = {
+    "unnormalised": unnormalised,
+    "truncated_normal": truncated_normal,
+    "local_truncated_normal": local_truncated_normal,
+    "uniform_direction": uniform_direction,
+}
 
 
 @cache
@@ -100,7 +128,8 @@ def language(name: str) -> PPL:
     else:
         raise ValueError(f"unknown language {name!r}; choose 'numpyro' or 'pyro'")
     words = {word: getattr(module, word) for word in _Language._fields if hasattr(module, word)}
-    return _Language(**{**words, "name": name, "dist": dist, "xp": xp, "unnormalised": unnormalised(name)})
+    laws = {word: law(name) for word, law in LAWS.items()}
+    return _Language(**{**words, **laws, "name": name, "dist": dist, "xp": xp})
 
 
 def ppl(*arrays: Any) -> PPL:

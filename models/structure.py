@@ -37,6 +37,11 @@ def ard_add(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
     return ard(p, f"{name}.unit", noise, shape) * add(p, f"{name}.layer", noise, shape)
 
 
+def output(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
+    """One scale per output unit, shared by its column: noise on its magnitude; shape ``(1, unit_out)``."""
+    return noise(p, name, shape[-1:])[None, :]
+
+
 def inner_add(p: PPL, name: str, noise: Callable, shape: Shape) -> Any:
     """One scale for each layer that keeps its width, one per input unit elsewhere: ADD as the paper's networks have it.
 
@@ -54,4 +59,4 @@ def _keeps_width(shape: Shape) -> bool:
     return shape[-2] == shape[-1]
 
 
-STRUCTURES: dict[str, Structure] = {f.__name__: f for f in (iid, ard, add, ard_add, inner_add, inner_ard_add)}
+STRUCTURES: dict[str, Structure] = {f.__name__: f for f in (iid, ard, add, output, ard_add, inner_add, inner_ard_add)}

@@ -1,4 +1,4 @@
-"""From scale to weight: the same prior in three parametrisations.
+"""From scale to weight: the same prior in three parametrisations, and noise on normalised weights.
 
 With lambda from a structure and sigma0 the width of the underlying Gaussian (Nalisnick, Anandkumar & Smyth 2015, eqs 6
 and 7, Fig. 1):
@@ -7,7 +7,10 @@ and 7, Fig. 1):
 - ``expanded`` (non-centred): z ~ N(0, sigma0^2), w = lambda z;
 - ``marginal``: w from p(w) = int N(w; 0, lambda^2 sigma0^2) p(lambda) dlambda, lambda integrated out.
 
-All three give a weight the same law.  They differ in what is sampled, hence in how well an inference works.
+These three give a weight the same law.  They differ in what is sampled, hence in how well an inference works.  The
+fourth is a law of its own:
+
+- ``weight_norm``: w = lambda g v / norm(v), noise on weight-normalised layers (`models.weight_norm`).
 """
 
 import math
@@ -15,6 +18,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from . import weight_norm
 from .local import Unsampled
 from .names import unknown
 from .noise import Noise, as_noise
@@ -22,7 +26,7 @@ from .per_row import PerRow
 from .ppl import PPL
 from .structure import STRUCTURES, Structure, add, ard, iid
 
-FORMS = ("expanded", "hierarchical", "marginal")
+FORMS = ("expanded", "hierarchical", "marginal", "weight_norm")
 Prior = Callable[[PPL, str, tuple[int, ...]], Any]
 
 
@@ -39,11 +43,13 @@ def prior(
     ----------
     noise : a Noise, or any function ``(p, name, shape) -> scales``.
     structure : who shares a scale: a function, or ``"iid"``, ``"ard"``, ``"add"``, ``"ard_add"``.
-    form : ``"expanded"``, ``"hierarchical"`` or ``"marginal"`` (see the module).
-    sigma0 : standard deviation of the weight at lambda = 1; by default 1 / sqrt(fan_in).
+    form : ``"expanded"``, ``"hierarchical"``, ``"marginal"`` or ``"weight_norm"`` (see the module).
+    sigma0 : standard deviation of the weight at lambda = 1; by default 1 / sqrt(fan_in).  In the last form, where it is
+        the median of g over the root of the vector's entries.
 
     The returned function samples the sites ``{name}.scale`` and ``{name}.weight`` (``{name}.base`` in expanded form,
-    where the weight is a deterministic site; no scale in marginal form).  The same arguments give the same function.
+    where the weight is a deterministic site, and with it ``{name}.magnitude`` in the last form; no scale in marginal
+    form).  The same arguments give the same function.
 
     Raises ValueError where the combination does not exist: a discrete noise has no density in hierarchical form, and
     few noises have a marginal that both languages can sample.
@@ -65,6 +71,9 @@ def prior(
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         s0 = _width(sigma0, shape)
         scale = structure(p, f"{name}.scale", noise, shape)
+        if form == "weight_norm":
+            g = weight_norm.magnitude(p, name, shape, scale=s0 * math.sqrt(weight_norm.entries(shape, "outputs")))
+            return _record(p, f"{name}.weight", scale * (g * weight_norm.direction(p, name, shape)))
         if form == "expanded":
             base = p.sample(f"{name}.base", p.dist.Normal(0.0, s0).expand(shape).to_event(len(shape)))
             return _record(p, f"{name}.weight", scale * base)

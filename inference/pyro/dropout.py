@@ -8,10 +8,9 @@ from pyro import poutine
 from pyro.poutine.messenger import Messenger
 from torch.distributions import biject_to
 
-from ...models.per_row import PerRow
 from ...models.ppl import language
 from ..algorithm import Algorithm, of_guide
-from ..dropout import NO_MEAN, drawn_as_they_are, is_noise, objective
+from ..dropout import NO_MEAN, by_row, drawn_as_they_are, is_noise, objective
 from ..target import Sites, kept
 from .target import draw_rows, made, on_device, on_rows, started
 
@@ -55,7 +54,9 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
         def fill(site: dict) -> Any:
             if site["name"] in z:
                 return biject_to(site["fn"].support)(z[site["name"]])
-            return PerRow(site["fn"].sample((count,))) if config.mask == "example" and is_noise(site["name"]) else None
+            if config.mask == "example" and is_noise(site["name"]):
+                return by_row(site, torch.randn, lambda: site["fn"].sample((count,)))
+            return None
 
         with drawn_as_they_are():
             sites: Any = poutine.trace(Filled(fill)(program)).get_trace(x, y, rows).nodes
@@ -81,12 +82,20 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
         def fill(site: dict) -> Any:
             if site["name"] in state.z:
                 return biject_to(site["fn"].support)(state.z[site["name"]])
-            return mean(site) if config.prediction == "mean_weight" and is_noise(site["name"]) else None
+            return put(site, config.prediction) if is_noise(site["name"]) else None
 
         trace: Any = poutine.trace(Filled(fill)(model)).get_trace(x[:1], y[:1])
         return kept({**{name: trace.nodes[name]["value"] for name in found.latent}, **made(trace)}), {}
 
     return of_guide(config, init, step, draw, method="sequential")
+
+
+def put(site: dict, prediction: str) -> Any:
+    """As `..dropout.put`."""
+    if prediction == "average":
+        return None
+    place = site["infer"].get("centre" if prediction == "centre" else "mean", site["infer"].get("mean"))
+    return mean(site) if place is None else torch.full(site["fn"].shape(), place)
 
 
 def mean(site: dict) -> Any:

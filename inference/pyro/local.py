@@ -150,11 +150,9 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
     @on_device
     @torch.no_grad()
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        real = {name: site for name, site in sites.items() if site.transform is None}
-        if config.guide == "em":  # whose scales are points
-            real = {name: site for name, site in real.items() if site.m_step is None}
+        told = normals.told(sites, config)
         with store.scope(state.params):
-            both = {name: normals.moments(p, name, site, config, start) for name, site in real.items()}
+            both = {name: normals.moments(p, name, sites[name], config, start) for name in told}
         return {name: loc for name, (loc, _) in both.items()}, {name: scale for name, (_, scale) in both.items()}
 
     return of_guide(config, init, step, draw, moments=moments, method="sequential")

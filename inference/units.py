@@ -1,0 +1,215 @@
+"""What a posterior of directions and magnitudes learned of each unit, and what the network is without some of them.
+
+Of the prior ``direction_magnitude`` (Kirichenko 2018, section 4.1): a unit is a weight vector w = g (cos(e) v + sin(e)
+phi), into one of the outputs of its layer or, with ``over=inputs``, out of one of its inputs.  The thesis says (section
+5.2, figure 6) that where q(g) has its peak at zero the direction is nearly uniform and where it has not the angle is
+small, and that units whose q(g) is nearly a delta at zero can be removed without loss.
+
+Here the *size* of a unit is sqrt(E[g^2]), which is small for such a q(g) alone: not for one around zero that is wide.
+Removed is removed by magnitude, g = 0.  A hidden unit among the outputs then still adds its bias, passed through the
+activation: a constant, which a network can fold into the biases of the next layer.
+
+Everything is of one chain: chains of a network are different networks, whose units do not correspond.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..models import truncated_normal
+from ..models.names import unknown
+from ..models.weight_norm import wide
+from .diagnose import classification, regression
+from .fit import Arrays, Fit
+from .predict import Prediction, predict
+from .sparsity import log_alpha
+
+QUARTER = math.pi / 2  # where the angle ends
+FRACTIONS = tuple(np.arange(21) / 20)
+LEGENDRE, LEGENDRE_WEIGHTS = ((v + d) / 2 for v, d in zip(np.polynomial.legendre.leggauss(64), (1, 0), strict=True))
+# the quantiles at which means over an angle are taken, dense at the ends, where quantiles are steep
+LEVELS, WEIGHTS = LEGENDRE**2 * (3 - 2 * LEGENDRE), 6 * LEGENDRE * (1 - LEGENDRE) * LEGENDRE_WEIGHTS
+
+
+def units(fit: Fit, chain: int = 0) -> pd.DataFrame:
+    """One row for each unit of each layer.
+
+    ``layer``, ``unit`` : its place.
+    ``m``, ``sd`` : mean and standard deviation of g.
+    ``size`` : sqrt(E[g^2]) = sqrt(m^2 + sd^2).
+    ``log_alpha`` : log(sd^2 / m^2).
+    ``angle``, ``angle_sd`` : mean and standard deviation of e, in radians; of the uniform law pi / 4 and pi / sqrt(48).
+    ``mean_cosine`` : E[cos e].
+    ``shrunk`` : abs(m) E[cos e], the length of E[w] where phi is uniform (not with svi's plane=learned) and g and e are
+        independent (not under nuts).
+
+    They are those of q where the fit has its `loc` and `scale`, as the guides ``local`` and ``flipout`` do, else of the
+    draws.  Raises ValueError if it is a fit of another prior, or there is no such chain.
+    """
+    return pd.concat([_of_layer(fit, layer, chain) for layer in layers(fit, chain)], ignore_index=True)
+
+
+def layers(fit: Fit, chain: int = 0) -> list[str]:
+    """The names of the layers in their order; raises ValueError as `units` does."""
+    found = [site.removesuffix(".angle") for site in fit.draws if site.endswith(".angle")]
+    found = [layer for layer in found if {f"{layer}.magnitude", f"{layer}.base"} <= set(fit.draws)]
+    if not found:
+        raise ValueError(
+            "units() needs a fit of the prior direction_magnitude: this one has no layer with sites such as "
+            "layer0.angle, layer0.magnitude and layer0.base"
+        )
+    chains = len(fit.draws[f"{found[0]}.angle"])
+    if not 0 <= chain < chains:
+        raise ValueError(f"there is no chain {chain}; choose one from 0 to {chains - 1}")
+    return sorted(found, key=lambda layer: (len(layer), layer))
+
+
+def magnitude_law(fit: Fit, layer: str, chain: int = 0) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and sd of the normal q(g), (units,) each; None where g has another law, which only draws tell."""
+    return _law(fit, f"{layer}.magnitude", chain)
+
+
+def angle_law(fit: Fit, layer: str, chain: int = 0) -> tuple[np.ndarray, np.ndarray] | None:
+    """loc and scale, (units,) each, of the normal that is cut to [0, pi/2] for q(e); None where only draws tell."""
+    return _law(fit, f"{layer}.angle", chain)
+
+
+def removed(fit: Fit, threshold: float, chain: int = 0) -> Arrays:
+    """The units whose size, sqrt(E[g^2]), is below a threshold: layer -> mask (units,), True for those that go.
+
+    The outputs of the network never go; its inputs may, where units are inputs.  Raises ValueError for a threshold that
+    is negative or NaN, and as `units` does.
+    """
+    if not threshold >= 0:
+        raise ValueError(f"the threshold of the size of a unit must be 0 or more, got {threshold}")
+    table = units(fit, chain)
+    return _masks(table, ((table["size"] < threshold) & table["layer"].isin(_removable(fit, chain))).to_numpy())
+
+
+def without(fit: Fit, masks: Arrays, chain: int = 0) -> Arrays:
+    """The draws (1, draw, ...) of a chain with a magnitude of zero, and weights of zero, wherever a mask is True.
+
+    Layers that have no mask stay as they are.  Raises ValueError for a mask of an unknown layer, or one that is not of
+    booleans (units,), and as `units` does.
+    """
+    names = layers(fit, chain)
+    draws = {site: values[chain : chain + 1] for site, values in fit.draws.items()}
+    for layer, mask in masks.items():
+        if layer not in names:
+            raise unknown("layer", layer, names)
+        mask, magnitude = np.asarray(mask), draws[f"{layer}.magnitude"]
+        if mask.dtype != bool or mask.shape != magnitude.shape[2:]:
+            raise ValueError(
+                f"the mask of {layer} must be {magnitude.shape[2]} booleans, one for each unit; "
+                f"got {mask.dtype} of shape {mask.shape}"
+            )
+        draws[f"{layer}.magnitude"] = np.where(mask, 0, magnitude).astype(magnitude.dtype)
+        if f"{layer}.weight" in draws:
+            weight = draws[f"{layer}.weight"]
+            gone = wide(mask, weight.shape[2:], _over(fit, layer))
+            draws[f"{layer}.weight"] = np.where(gone, 0, weight).astype(weight.dtype)
+    return draws
+
+
+def curve(
+    model: Callable, fit: Fit, x: Any, y: Any, fractions: Iterable[float] = FRACTIONS, chain: int = 0
+) -> pd.DataFrame:
+    """How well a chain predicts once units are removed, the smallest sqrt(E[g^2]) of the whole network first.
+
+    Parameters
+    ----------
+    model : the program that was fitted.
+    x, y : arrays (rows, features) and (rows,), of the language to run in.
+    fractions : of the units that may go: all but the outputs of the network.
+
+    Returns a row for each fraction, in ascending order, with the columns ``fraction``, ``removed`` (units),
+    ``accuracy`` of the mean class probabilities (a share; for a regression ``rmse`` of the mean of f, in the units of
+    `y`) and ``mlpd`` (mean log predictive density, nats).  Raises ValueError for a fraction outside [0, 1], for a
+    network whose only units are its outputs, and as `units` does.
+    """
+    fractions = sorted({float(fraction) for fraction in fractions})
+    if bad := [fraction for fraction in fractions if not 0 <= fraction <= 1] or ["none"] * (not fractions):
+        raise ValueError(f"fractions of the units to remove lie between 0 and 1, got {bad[0]}")
+    table = units(fit, chain)
+    may_go = np.flatnonzero(table["layer"].isin(_removable(fit, chain)))
+    if not may_go.size:
+        raise ValueError("the only units of this network are its outputs; give it a hidden layer, or over=inputs")
+    order = may_go[np.argsort(table["size"].to_numpy()[may_go], kind="stable")]
+    rows = []
+    for fraction in fractions:
+        gone = np.isin(np.arange(len(table)), order[: round(fraction * len(order))])
+        found = predict(model, without(fit, _masks(table, gone), chain), x, y)
+        rows.append({"fraction": fraction, "removed": int(gone.sum()), **_judged(np.asarray(y), found)})
+    return pd.DataFrame(rows)
+
+
+def _of_layer(fit: Fit, layer: str, chain: int) -> pd.DataFrame:
+    g = fit.draws[f"{layer}.magnitude"][chain].astype(np.float64)
+    m, sd = magnitude_law(fit, layer, chain) or (g.mean(axis=0), g.std(axis=0))
+    e, weights = _angles(fit, layer, chain)
+    angle, mean_cosine = weights @ e, weights @ np.cos(e)
+    return pd.DataFrame(
+        {
+            "layer": layer,
+            "unit": np.arange(len(m)),
+            "m": m,
+            "sd": sd,
+            "size": np.hypot(m, sd),
+            "log_alpha": log_alpha(m, sd),
+            "angle": angle,
+            "angle_sd": np.sqrt(weights @ (e - angle) ** 2),
+            "mean_cosine": mean_cosine,
+            "shrunk": np.abs(m) * mean_cosine,
+        }
+    )
+
+
+def _angles(fit: Fit, layer: str, chain: int) -> tuple[np.ndarray, np.ndarray]:
+    """Angles (value, units) and the weights (value,) with which they make means: quantiles of q(e), or draws."""
+    law = angle_law(fit, layer, chain)
+    if law is None:
+        draws = fit.draws[f"{layer}.angle"][chain].astype(np.float64)
+        return draws, np.full(len(draws), 1 / len(draws))
+    return truncated_normal.ppf(np, LEVELS[:, None], *law, 0.0, QUARTER), WEIGHTS
+
+
+def _law(fit: Fit, site: str, chain: int) -> tuple[np.ndarray, np.ndarray] | None:
+    if fit.strategy != "svi" or site not in fit.loc:  # a sampler's loc and scale are moments of what it went through
+        return None
+    return fit.loc[site][chain].astype(np.float64), fit.scale[site][chain].astype(np.float64)
+
+
+def _removable(fit: Fit, chain: int) -> list[str]:
+    """The layers whose units are not the outputs of the network."""
+    *hidden, last = layers(fit, chain)
+    return [*hidden, last] if _over(fit, last) == "inputs" else hidden
+
+
+def _over(fit: Fit, layer: str) -> str:
+    """What the units of a layer are: as many as its inputs or its outputs, or, if it is square, as long as g says."""
+    *_, unit_in, unit_out = shape = fit.draws[f"{layer}.base"].shape[2:]
+    magnitude = np.abs(fit.draws[f"{layer}.magnitude"])
+    if len(shape) > 2:
+        return "outputs"
+    if unit_in != unit_out:
+        return "outputs" if magnitude.shape[-1] == unit_out else "inputs"
+    into, out_of = (np.linalg.norm(fit.draws[f"{layer}.weight"], axis=axis) for axis in (-2, -1))
+    return "outputs" if np.abs(into - magnitude).mean() <= np.abs(out_of - magnitude).mean() else "inputs"
+
+
+def _masks(table: pd.DataFrame, gone: np.ndarray) -> Arrays:
+    """A mask for each layer, of one for all rows of `units`."""
+    return {str(layer): gone[rows] for layer, rows in table.groupby("layer", sort=False).indices.items()}
+
+
+def _judged(y: np.ndarray, found: Prediction) -> dict[str, float]:
+    assert found.log_lik is not None  # there is a y
+    f, draws, log_lik = found.f[0], found.y[0], found.log_lik[0]
+    if np.issubdtype(y.dtype, np.floating):
+        numbers, error = regression(y, f, draws, log_lik), "rmse"
+    else:
+        numbers, error = classification(y, f, log_lik), "accuracy"
+    return {error: numbers[error], "mlpd": numbers["mlpd"]}

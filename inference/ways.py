@@ -1,0 +1,110 @@
+"""Three ways to predict with a network under noise, and a fourth for noise that turns its weights.
+
+- ``ensemble``: the mean predictive density over draws of the weights (Kirichenko 2018, eq 49, with its 1 / n).
+- ``one_draw``: that of a single draw; its numbers are means over the same draws.
+- ``mean_weights``: the network with E[w] for its weights.
+- ``centre``: the network with the noise switched off.  Noise that multiplies weights has mean one, and this is the same
+  network.  A direction has no mean on the sphere: E[g v_hat] = g E[cos(e)] v is shorter than g v, which is what the
+  thesis calls the deterministic network.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logsumexp
+
+from ..models.ppl import ppl, trace
+from .diagnose import classification
+from .dropout import is_noise
+from .fit import Arrays
+
+
+def ways(model: Callable, points: Arrays, x: Any, y: Any, draws: int = 50, seed: int = 0) -> pd.DataFrame:
+    """How well a fit predicts in each way.
+
+    Parameters
+    ----------
+    points : value of every latent site that is no noise, by name (`points`); noise is drawn from its prior.
+    x, y : JAX arrays or tensors (rows, features) and (rows,).
+    draws : how many networks.
+
+    Returns a frame with a row for each way and the columns ``accuracy`` (a share; for a regression ``rmse``) and
+    ``mlpd`` (mean log predictive density, nats).  Raises ValueError unless `draws` is positive.
+    """
+    if draws < 1:
+        raise ValueError(f"draws must be positive, got {draws}")
+    targets = np.asarray(y)
+    drawn = [_network(model, "average", points, seed * draws + i, x, y) for i in range(draws)]
+    each = pd.DataFrame([_judged(targets, *network) for network in drawn])
+    rows = {
+        "ensemble": _judged(targets, *map(np.concatenate, zip(*drawn, strict=True))),
+        "one_draw": dict(each.mean()),
+        "mean_weights": _judged(targets, *_network(model, "mean_weight", points, seed, x, y)),
+        "centre": _judged(targets, *_network(model, "centre", points, seed, x, y)),
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def networks(model: Callable, points: Arrays, x: Any, y: Any, draws: int = 50, seed: int = 0) -> np.ndarray:
+    """Function values (draws, rows[, classes]) of so many networks, noise drawn from its prior."""
+    return np.concatenate([_network(model, "average", points, seed * draws + i, x, y)[0] for i in range(draws)])
+
+
+def _judged(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict[str, float]:
+    """Of networks (draws, rows[, classes]), their predictive densities averaged."""
+    if np.issubdtype(y.dtype, np.floating):
+        error = {"rmse": float(np.sqrt(np.mean((f.mean(axis=0, dtype=np.float64) - y) ** 2)))}
+        return {**error, "mlpd": float(np.mean(logsumexp(log_lik, axis=0) - np.log(len(log_lik))))}
+    found = classification(y, f, log_lik)
+    return {"accuracy": found["accuracy"], "mlpd": found["mlpd"]}
+
+
+def points(fit: Any) -> Arrays:
+    """The points of the first chain of a fit of the guide ``dropout``: its sites that are no noise.
+
+    Raises ValueError for a fit of anything else.
+    """
+    if fit.settings.get("guide") != "dropout":
+        raise ValueError("the points of a fit are those of svi:guide=dropout; other fits have draws")
+    return {name: values[0, 0] for name, values in fit.draws.items() if is_point(name)}
+
+
+def is_point(name: str) -> bool:
+    """Whether a site is neither noise nor, as the weight is, what the program makes of others."""
+    return not is_noise(name) and not name.endswith(".weight")
+
+
+def _network(model: Callable, prediction: str, points: Arrays, seed: int, x: Any, y: Any) -> tuple[Any, Any]:
+    """f (1, rows[, classes]) and log likelihoods (1, rows) of one network."""
+    if ppl(x, y).name == "numpyro":
+        return tuple(np.asarray(values)[None] for values in _compiled(model, prediction)(seed, points, x, y))
+    import torch
+
+    from .pyro.dropout import put
+
+    with torch.no_grad():
+        tensors = {name: torch.as_tensor(np.asarray(v), device=x.device) for name, v in points.items()}
+        found = _run(model, prediction, put, seed, tensors, x, y)
+    return tuple(values.cpu().numpy()[None] for values in found)
+
+
+@lru_cache(maxsize=32)
+def _compiled(model: Callable, prediction: str) -> Callable:
+    import jax
+
+    from .dropout import put
+
+    return jax.jit(lambda seed, points, x, y: _run(model, prediction, put, seed, points, x, y))
+
+
+def _run(model: Callable, prediction: str, put: Callable, seed: Any, points: dict, x: Any, y: Any) -> tuple[Any, Any]:
+    if prediction != "average":
+        sites = trace(model, seed, x[:1], values=points)
+        noise = {name: site for name, site in sites.items() if site["type"] == "sample" and is_noise(name)}
+        points = {**points, **{name: put(site, prediction) for name, site in noise.items()}}
+    sites = trace(model, seed, x, values=points)
+    f = sites["f"]["value"]
+    return f, sites["y"]["fn"].log_prob(y if f.ndim == 2 else ppl(x).xp.astype(y, f.dtype))

@@ -1,0 +1,229 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+
+# %% [markdown]
+# # Direction and magnitude noise
+#
+# Kirichenko (2018): a weight vector of a weight-normalised layer is w = g v, a magnitude and a direction. Noise turns v
+# and stretches g, in place of jittering every entry.
+#
+# As a notebook this is scikit-learn's digits. `python notebooks/direction_magnitude.py --full` runs
+# `direction_magnitude.toml` on MNIST: `--full tables 1000` (or 5000, ...) for tables 1 and 2, `--full course` for
+# figure 3, `--full softmax` for figures 4 and 5, `--full variational lenet_300_100` for table 3. Every cell is kept in
+# `runs/direction_magnitude` as it ends, and the same command goes on where it stopped; `--full gather` writes
+# `docs/results/direction`.
+
+# %%
+# %matplotlib inline
+import json
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from noisezoo import data, fit
+from noisezoo.data.published import published
+from noisezoo.inference.engine import Engine
+from noisezoo.inference.svi import SVI, algorithm
+from noisezoo.inference.target import sites
+from noisezoo.inference.ways import is_point, networks, points, ways
+from noisezoo.models import catalogue
+from noisezoo.models.likelihood import categorical
+from noisezoo.models.network import lenet5, lenet_300_100, mlp
+
+FULL = "--full" in sys.argv
+ROOT = next(p for p in (Path("."), Path(".."), Path("../..")) if (p / "docs" / "results").is_dir())
+RESULTS, RUNS = ROOT / "docs" / "results" / "direction", ROOT / "runs" / "direction_magnitude"
+SETTINGS = tomllib.loads((ROOT / "notebooks" / "direction_magnitude.toml").read_text())
+METHODS = SETTINGS["methods"]
+
+# %% [markdown]
+# ## The recipe
+#
+# A method is a prior with noise and the guide `dropout`: v and g are points, noise is drawn. `mask="example"` gives
+# every image noise of its own, `mask="function"` one draw to a minibatch.
+
+# %%
+
+
+def program(method, network, classes, alpha=None):
+    facts = METHODS[method]
+    spec = facts["prior"].format(alpha=alpha)
+    shape = {"structure": facts["structure"], "form": facts["form"]} if "structure" in facts else {}
+    return categorical(network, catalogue.prior(spec, **shape), classes)
+
+
+def settings(method, rows, epochs, **more):
+    steps = round(epochs * rows / SETTINGS["batch_size"])
+    mask = METHODS[method].get("mask", "function")
+    size = {"lr": SETTINGS["lr"], "batch_size": SETTINGS["batch_size"]}
+    return SVI(guide="dropout", mask=mask, steps=steps, draws=1, **size, **more)
+
+
+def judged(method, alpha, d, network, epochs, seed, draws):
+    """Accuracy and log density of the four ways to predict, one row for each."""
+    model = program(method, network, len(d.classes), alpha)
+    config = settings(method, len(d.y_train), epochs)
+    found = fit(model, config, jnp.asarray(d.x_train), jnp.asarray(d.y_train), seed=seed, progress=FULL)
+    table = ways(model, points(found), jnp.asarray(d.x_test), jnp.asarray(d.y_test), draws, seed)
+    return table.assign(seconds=sum(found.seconds.values())).rename_axis("way").reset_index()
+
+
+def subset(d, rows, seed):
+    """So many training images, drawn by seed, and validation images in place of the test ones."""
+    order = np.random.default_rng(seed).permutation(len(d.y_train))
+    own, others = order[:rows], order[-SETTINGS["validation"] :]
+    small = replace(d, x_train=d.x_train[own], y_train=d.y_train[own])
+    return small, replace(small, x_test=d.x_train[others], y_test=d.y_train[others])
+
+
+def kept(name, make):
+    """The table of one cell, made if it is not there yet."""
+    path = RUNS / f"{name}.csv"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".part{np.random.default_rng().integers(10**9)}")
+        make().to_csv(part, index=False)
+        part.replace(path)
+        print(name, pd.read_csv(path).round(4).to_string(index=False), flush=True)
+    return pd.read_csv(path)
+
+
+# %%
+
+
+def chosen(d, method):
+    """The alpha of the grid with the most accurate ensemble on validation images."""
+    network = mlp(*SETTINGS["widths"], activation="relu")
+    _, validation = subset(d, 1000, 0)
+    grid = METHODS[method].get("grid", [None])
+    if len(grid) == 1:
+        return grid[0]
+    found = {
+        alpha: kept(
+            f"grid-{method}-{alpha:g}",
+            lambda alpha=alpha: judged(method, alpha, validation, network, SETTINGS["grid_epochs"], 0, 20),
+        )
+        for alpha in grid
+    }
+    return max(grid, key=lambda alpha: found[alpha].set_index("way").loc["ensemble", "accuracy"])
+
+
+def tables(rows, seeds, methods):
+    """Tables 1 and 2 at one training size."""
+    network, d = mlp(*SETTINGS["widths"], activation="relu"), data.load("mnist")
+    for seed in seeds:
+        for method in methods:
+            alpha = chosen(d, method)
+
+            def cell(seed=seed, method=method, alpha=alpha):
+                own, _ = subset(d, rows, seed)
+                found = judged(method, alpha, own, network, SETTINGS["epochs"], seed, SETTINGS["ensemble"])
+                return found.assign(method=method, rows=rows, seed=seed, alpha=alpha)
+
+            kept(f"table-{rows}-{method}-{seed}", cell)
+
+
+# %% [markdown]
+# Figure 3 needs the fit along the way: the engine that runs every fit is asked for a block of steps at a time.
+
+# %%
+
+
+def course(method, alpha, d, network, epochs, every, draws=20, rows=1000, seed=0):
+    """The four ways to predict, on so many train and test images, each `every` epochs."""
+    x, y = jnp.asarray(d.x_train), jnp.asarray(d.y_train)
+    model, config = program(method, network, len(d.classes), alpha), settings(method, len(y), epochs)
+    bound = algorithm(config, model, sites(model, x, y))
+    engine = Engine(bound, seed, x, y)
+    steps = round(every * len(y) / config.batch_size)
+    tables = []
+    for i in range(config.steps // steps):
+        engine.block(i * steps, i, 1, steps, config.steps)
+        drawn, _ = bound.draw(jax.random.key(0), engine.state[0], x, y)
+        at = {name: np.asarray(value) for name, value in drawn.items() if is_point(name)}
+        for part, (xs, ys) in {"train": (x, y), "test": (d.x_test, d.y_test)}.items():
+            table = ways(model, at, jnp.asarray(xs[:rows]), jnp.asarray(ys[:rows]), draws)
+            tables.append(table.rename_axis("way").reset_index().assign(part=part, epoch=(i + 1) * every))
+    return pd.concat(tables), model, at
+
+
+def softmax(at, x, y, network, classes, alphas, draws=50):
+    """Mean and sd of the class probabilities of the networks at each alpha, of projected noise round the same v."""
+    tables = []
+    for alpha in alphas:
+        model = program("projected", network, classes, alpha) if alpha else program("none", network, classes)
+        f = networks(model, at, x, y, draws if alpha else 1)
+        p = np.exp(f - f.max(axis=-1, keepdims=True))
+        p = p / p.sum(axis=-1, keepdims=True)
+        for i, label in enumerate(np.asarray(y)):
+            mean, sd = p[:, i].mean(axis=0), p[:, i].std(axis=0)
+            tables.append(
+                pd.DataFrame({"image": i, "label": label, "alpha": alpha, "class": range(classes), "p": mean, "sd": sd})
+            )
+    return pd.concat(tables)
+
+
+def course_of_mnist():
+    """Figure 3, reduced: 10,000 images, 50 epochs; and figures 4 and 5 from where it ends."""
+    network, d = mlp(*SETTINGS["widths"], activation="relu"), data.load("mnist")
+    small, _ = subset(d, 10_000, 0)
+
+    def run():
+        table, _, at = course("projected", 0.014, small, network, epochs=50, every=2)
+        x, y = jnp.asarray(small.x_test), np.asarray(small.y_test)
+        wrong = y != networks(program("none", network, 10), at, x, jnp.asarray(y), 1)[0].argmax(axis=-1)
+        first = [int(np.flatnonzero(wrong & (y == label))[0]) for label in range(10) if (wrong & (y == label)).any()]
+        alphas = [0.0, 0.0005, 0.002, 0.005, 0.01, 0.014, 0.02, 0.05, 0.2, 1.0]
+        found = softmax(at, x[np.array(first)], jnp.asarray(y[first]), network, 10, alphas)
+        kept("softmax", lambda: found)
+        return table
+
+    kept("course", run)
+
+
+def gather():
+    """The cells as tables under `docs/results/direction`."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    cells = pd.concat([pd.read_csv(path) for path in sorted(RUNS.glob("table-*.csv"))])
+    order = ["rows", "method", "seed", "alpha", "way", "accuracy", "mlpd", "seconds"]
+    cells.sort_values(["rows", "method", "seed"])[order].round(4).to_csv(RESULTS / "cells.csv", index=False)
+    grid = [
+        pd.read_csv(path).assign(method=path.stem.split("-")[1], alpha=path.stem.split("-", 2)[2])
+        for path in sorted(RUNS.glob("grid-*.csv"))
+    ]
+    grid = pd.concat(grid).query("way == 'ensemble'")[["method", "alpha", "accuracy", "mlpd"]]
+    grid.round(4).to_csv(RESULTS / "grid.csv", index=False)
+    for name in ("course", "softmax"):
+        if (RUNS / f"{name}.csv").is_file():
+            pd.read_csv(RUNS / f"{name}.csv").round(4).to_csv(RESULTS / f"{name}.csv", index=False)
+    parts = [pd.read_csv(path) for path in sorted(RUNS.glob("variational-*.csv"))]
+    if parts:
+        pd.concat(parts).round(4).to_csv(RESULTS / "variational.csv", index=False)
+
+
+def full(what="tables", *rest):
+    if what == "tables":
+        rows, *methods = rest or ("1000",)
+        tables(int(rows), SETTINGS["seeds"], methods or METHODS)
+    else:
+        {"course": course_of_mnist, "gather": gather}[what](*rest)
+
+
+if FULL:
+    full(*sys.argv[sys.argv.index("--full") + 1 :])
+    sys.exit()
