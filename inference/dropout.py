@@ -23,7 +23,7 @@ Three ways to predict: the ``average`` over draws of the noise (the ensemble; wi
 switched off.  For noise that multiplies weights the last two are the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -68,6 +68,9 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
         run = handlers.substitute(handlers.seed(model, key), substitute_fn=uniform(0.1))
         sites = handlers.trace(run).get_trace(x, y)
         z = {name: biject_to(sites[name]["fn"].support).inv(sites[name]["value"]) for name in points}
+        for i, name in enumerate(free(sites, points)):
+            spread = sites[name]["infer"]["spread"]
+            z[name] = spread * jax.random.normal(jax.random.fold_in(key, i), z[name].shape)
         return State(z, optimiser.init(z))
 
     def particle(key: Any, z: dict, x: Any, y: Any, rows: Any) -> tuple[Any, Any]:
@@ -87,7 +90,8 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
         with drawn_as_they_are():
             sites = handlers.trace(handlers.substitute(Seeds(program, key), substitute_fn=fill)).get_trace(x, y, rows)
         log_lik = sites["y"]["fn"].log_prob(sites["y"]["value"])
-        return log_lik, sum(jnp.sum(sites[name]["fn"].log_prob(sites[name]["value"])) for name in points)
+        paying = [name for name in points if name not in free(sites, points)]
+        return log_lik, sum(jnp.sum(sites[name]["fn"].log_prob(sites[name]["value"])) for name in paying)
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         key, key_rows = jax.random.split(key)
@@ -146,6 +150,11 @@ def objective(xp: Any, config: Any, log_lik: Any, scale: float) -> Any:
         log_lik, scale = scale * xp.sum(log_lik, axis=1, keepdims=True), 1.0
     top = xp.max(log_lik, axis=0)
     return scale * xp.sum(top + xp.log(xp.mean(xp.exp(log_lik - top), axis=0)))
+
+
+def free(sites: dict, points: Iterable[str]) -> list[str]:
+    """The points that pay nothing: the program uses of them what has a constant law, such as a direction."""
+    return [name for name in points if sites[name]["infer"].get("guide") == "point"]
 
 
 def by_row(site: dict, normal: Callable, draws: Callable) -> Any:

@@ -68,6 +68,8 @@ def parts(key: Any, params: dict, model: Callable, guide: Callable, args: Any, k
     for name, site in p.items():
         if site["type"] != "sample":
             continue
+        if site["infer"].get("guide") == "point":  # its law is constant in what the program uses of it
+            continue
         if not site["is_observed"]:
             kl += _divergence(q[name], site)
         elif isinstance(site["fn"], dist.Unit):  # a factor belongs to the prior
@@ -189,9 +191,9 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
 
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
         laws = {name: s["fn"] for name, s in run(jax.random.PRNGKey(0), state, x, y).items() if s["type"] == "sample"}
-        laws = {k: law.base_dist if isinstance(law, dist.Independent) else law for k, law in laws.items()}
-        told = [k for k in normals.told(layout(model, found, x, y), config) if hasattr(laws[k], "scale")]
-        return {k: laws[k].loc for k in told}, {k: laws[k].scale for k in told}
+        told: dict[str, Any] = {k: laws[k] for k in normals.told(layout(model, found, x, y), config)}
+        told = {k: law.base_dist if isinstance(law, dist.Independent) else law for k, law in told.items()}
+        return {k: law.loc for k, law in told.items()}, {k: law.scale for k, law in told.items()}
 
     return of_guide(config, init, step, draw, moments=moments, method="sequential")
 

@@ -3,9 +3,9 @@
 A site with constrained support gets the image of a normal.  A weight may be left unsampled (`models.local`), so that
 its layer samples pre-activations; the language says how, by a distribution whose draws are unsampled weights.
 
-A program may ask for another family at a site of its own, by ``infer={"guide": family}``: a ``point``, a
-``truncated_normal``, or, for the normals of a ``plane`` in which a vector is turned, what the setting `plane` says.
-With ``infer={"per_row": True}`` it takes a draw for each row (`models.turned`).
+A program may ask for another family at a site of its own, by ``infer={"guide": family}``: a ``point``, which pays
+nothing, a ``truncated_normal``, or, for the normals of a ``plane`` in which a vector is turned, what the setting
+`plane` says.  With ``infer={"per_row": True}`` it takes a draw for each row (`models.turned`).
 """
 
 import logging
@@ -35,7 +35,7 @@ class Site(NamedTuple):
     per_row : whether each row may have a draw of its own.
     start : where its mean begins.
     ends : of the support, where the family needs them.
-    highest : the largest log density of a point, which then pays what it is below that.
+    spread : standard deviation of its first mean; None for what suits its shape.
     """
 
     shape: tuple[int, ...]
@@ -46,7 +46,7 @@ class Site(NamedTuple):
     per_row: bool = False
     start: float = 0.0
     ends: tuple[float, float] | None = None
-    highest: float = 0.0
+    spread: float | None = None
 
 
 def layout(p: PPL, traced: dict[str, Any], biject_to: Callable, kl_divergence: Callable) -> dict[str, Site]:
@@ -69,7 +69,7 @@ def layout(p: PPL, traced: dict[str, Any], biject_to: Callable, kl_divergence: C
             bool(infer.get("per_row")) and len(shape) == 1 and (known or family == "truncated_normal"),
             infer.get("start", 0.0),
             _ends(law.support) if family == "truncated_normal" else None,
-            infer.get("highest", 0.0),
+            infer.get("spread"),
         )
 
     return {name: site(name, found["fn"], found["infer"]) for name, found in traced.items()}
@@ -135,9 +135,8 @@ def sample(
             p.sample(name, p.dist.Delta(value, event_dim=len(sites[name].shape)))
             p.factor(f"{name}.density", density)
     for name, (loc, scale) in others.items():
-        p.sample(name, _other(p, sites[name], config, loc, scale, unsampled).to_event(len(sites[name].shape)))
-        if sites[name].family == "point":
-            p.factor(f"{name}.highest", p.xp.asarray(sites[name].highest))
+        law = _other(p, sites[name], config, loc, scale, unsampled).to_event(len(sites[name].shape))
+        p.sample(name, law, infer={"guide": sites[name].family})  # a replayed program has the guide's
     for name, (loc, scale) in both.items():
         site = sites[name]
         law = (unsampled if (site.local or site.per_row) and unsampled else p.dist.Normal)(loc, scale)
@@ -150,21 +149,21 @@ def _other(p: PPL, site: Site, config: Any, loc: Any, scale: Any, unsampled: Any
     """The law of a site that is not normal in unconstrained space."""
     if site.family == "point":
         return p.dist.Delta(loc)
-    if site.family == "truncated_normal":
+    if site.ends is not None:
         return (p.local_truncated_normal if unsampled else p.truncated_normal)(loc, scale, *site.ends)
     waits = unsampled and (config.plane == "rows" or config.guide == "flipout")
     return (unsampled if waits else p.dist.Normal)(loc, scale)
 
 
 def told(sites: dict[str, Site], config: Any) -> list[str]:
-    """The sites whose `moments` a fit keeps: real ones, and those of truncated normals, the parents'."""
-    waits = [name for name, site in sites.items() if site.family == "plane" and config.plane != "learned"]
-    scales_are_points = [name for name, site in sites.items() if config.guide == "em" and site.m_step is not None]
-    return [
-        name
-        for name, site in sites.items()
-        if (site.transform is None or site.family == "truncated_normal") and name not in [*waits, *scales_are_points]
-    ]
+    """The sites whose `moments` a fit keeps: normal ones, and those of truncated normals, the parents'."""
+
+    def is_told(site: Site) -> bool:
+        if site.family == "normal":
+            return site.transform is None and not (config.guide == "em" and site.m_step is not None)
+        return site.family == "truncated_normal" or (site.family == "plane" and config.plane == "learned")
+
+    return [name for name, site in sites.items() if is_told(site)]
 
 
 def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tuple[Any, Any]:
@@ -175,7 +174,7 @@ def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tupl
     if site.family == "plane" and config.plane != "learned":
         return p.xp.zeros(site.shape), p.xp.ones(site.shape)
     if site.family == "point":
-        loc = p.param(f"{name}.loc", start(f"{name}.loc", site.shape, 0.0, SPREAD))
+        loc = p.param(f"{name}.loc", start(f"{name}.loc", site.shape, site.start, site.spread or SPREAD))
         return loc, p.xp.zeros_like(loc)
     fan_in = math.prod(site.shape[:-1])
     spread = math.sqrt(2.0 / fan_in) if site.local else SPREAD  # He et al. (2015) for the weights of a layer

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
-from . import folder, sparsity_plots, weight_plots
+from . import folder, sparsity_plots, units_plots, weight_plots
 from .plots import Picture, pictures
 from .trim import judged
 
@@ -72,7 +72,10 @@ def write(path: Path, run: dict[str, Any], table: Any, trees: dict[str, Any]) ->
     """
     folder.through(path / "table.csv", table.to_csv)
     shown = []
-    for picture in filter(None, (*pictures(trees), weight_plots.picture(trees), *sparsity_plots.pictures(trees))):
+    for picture in filter(
+        None,
+        (*pictures(trees), weight_plots.picture(trees), *sparsity_plots.pictures(trees), *units_plots.pictures(trees)),
+    ):
         image = png(picture)
         folder.write(path / f"{folder.file_name(picture.name)}.png", image)
         shown.append((picture, image))

@@ -162,7 +162,8 @@ def _watch(session: Session, config: Any) -> Any:
     if getattr(config, "guide", "") not in ("local", "flipout"):
         return None
     options = session.run["options"]
-    if options["form"] == "expanded" and session.run["prior"].partition(":")[0] not in catalogue.PRIORS:
+    prior = session.run["prior"].partition(":")[0]
+    if prior not in catalogue.WEIGHTS if prior in catalogue.PRIORS else options["form"] in ("expanded", "weight_norm"):
         return None
     from .sparsity import watch
 

@@ -5,16 +5,17 @@ phi), into one of the outputs of its layer or, with ``over=inputs``, out of one 
 5.2, figure 6) that where q(g) has its peak at zero the direction is nearly uniform and where it has not the angle is
 small, and that units whose q(g) is nearly a delta at zero can be removed without loss.
 
-Here the *size* of a unit is sqrt(E[g^2]), which is small for such a q(g) alone: not for one around zero that is wide.
-Removed is removed by magnitude, g = 0.  A hidden unit among the outputs then still adds its bias, passed through the
-activation: a constant, which a network can fold into the biases of the next layer.
+Units are removed in the order of the length of their mean weight, abs(m) E[cos e], by magnitude: g = 0.  The *size*
+sqrt(E[g^2]) is small for a delta at zero alone; units of noise, whose q(g) is wide around zero, would stay longest.  A
+hidden unit among the outputs still adds its bias, passed through the activation: a constant, which a network can fold
+into the biases of the next layer.
 
 Everything is of one chain: chains of a network are different networks, whose units do not correspond.
 """
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,16 @@ LEGENDRE, LEGENDRE_WEIGHTS = ((v + d) / 2 for v, d in zip(np.polynomial.legendre
 LEVELS, WEIGHTS = LEGENDRE**2 * (3 - 2 * LEGENDRE), 6 * LEGENDRE * (1 - LEGENDRE) * LEGENDRE_WEIGHTS
 
 
-def units(fit: Fit, chain: int = 0) -> pd.DataFrame:
+class Learned(NamedTuple):
+    """The parts of a `Fit` that these functions look at."""
+
+    strategy: str
+    draws: Arrays
+    loc: Arrays
+    scale: Arrays
+
+
+def units(fit: Fit | Learned, chain: int = 0) -> pd.DataFrame:
     """One row for each unit of each layer.
 
     ``layer``, ``unit`` : its place.
@@ -52,7 +62,16 @@ def units(fit: Fit, chain: int = 0) -> pd.DataFrame:
     return pd.concat([_of_layer(fit, layer, chain) for layer in layers(fit, chain)], ignore_index=True)
 
 
-def layers(fit: Fit, chain: int = 0) -> list[str]:
+def of_tree(tree: Any) -> Learned:
+    """The same of a fit's DataTree."""
+    draws = {str(name): site.transpose("chain", "draw", ...).values for name, site in tree["posterior"].items()}
+    group = tree["guide"].data_vars.items() if "guide" in tree.children else ()
+    found = {str(name): site.transpose("chain", ...).values for name, site in group}
+    scale = {name.removesuffix(".sd"): values for name, values in found.items() if name.endswith(".sd")}
+    return Learned(tree.attrs["strategy"], draws, {name: found[name] for name in scale}, scale)
+
+
+def layers(fit: Fit | Learned, chain: int = 0) -> list[str]:
     """The names of the layers in their order; raises ValueError as `units` does."""
     found = [site.removesuffix(".angle") for site in fit.draws if site.endswith(".angle")]
     found = [layer for layer in found if {f"{layer}.magnitude", f"{layer}.base"} <= set(fit.draws)]
@@ -67,29 +86,29 @@ def layers(fit: Fit, chain: int = 0) -> list[str]:
     return sorted(found, key=lambda layer: (len(layer), layer))
 
 
-def magnitude_law(fit: Fit, layer: str, chain: int = 0) -> tuple[np.ndarray, np.ndarray] | None:
+def magnitude_law(fit: Fit | Learned, layer: str, chain: int = 0) -> tuple[np.ndarray, np.ndarray] | None:
     """Mean and sd of the normal q(g), (units,) each; None where g has another law, which only draws tell."""
     return _law(fit, f"{layer}.magnitude", chain)
 
 
-def angle_law(fit: Fit, layer: str, chain: int = 0) -> tuple[np.ndarray, np.ndarray] | None:
+def angle_law(fit: Fit | Learned, layer: str, chain: int = 0) -> tuple[np.ndarray, np.ndarray] | None:
     """loc and scale, (units,) each, of the normal that is cut to [0, pi/2] for q(e); None where only draws tell."""
     return _law(fit, f"{layer}.angle", chain)
 
 
-def removed(fit: Fit, threshold: float, chain: int = 0) -> Arrays:
-    """The units whose size, sqrt(E[g^2]), is below a threshold: layer -> mask (units,), True for those that go.
+def removed(fit: Fit | Learned, threshold: float, chain: int = 0) -> Arrays:
+    """The units whose mean weight, of length `shrunk`, is below a threshold: layer -> mask (units,), True if they go.
 
     The outputs of the network never go; its inputs may, where units are inputs.  Raises ValueError for a threshold that
     is negative or NaN, and as `units` does.
     """
     if not threshold >= 0:
-        raise ValueError(f"the threshold of the size of a unit must be 0 or more, got {threshold}")
+        raise ValueError(f"the threshold of the length of a mean weight must be 0 or more, got {threshold}")
     table = units(fit, chain)
-    return _masks(table, ((table["size"] < threshold) & table["layer"].isin(_removable(fit, chain))).to_numpy())
+    return _masks(table, ((table["shrunk"] < threshold) & table["layer"].isin(_removable(fit, chain))).to_numpy())
 
 
-def without(fit: Fit, masks: Arrays, chain: int = 0) -> Arrays:
+def without(fit: Fit | Learned, masks: Arrays, chain: int = 0) -> Arrays:
     """The draws (1, draw, ...) of a chain with a magnitude of zero, and weights of zero, wherever a mask is True.
 
     Layers that have no mask stay as they are.  Raises ValueError for a mask of an unknown layer, or one that is not of
@@ -115,9 +134,9 @@ def without(fit: Fit, masks: Arrays, chain: int = 0) -> Arrays:
 
 
 def curve(
-    model: Callable, fit: Fit, x: Any, y: Any, fractions: Iterable[float] = FRACTIONS, chain: int = 0
+    model: Callable, fit: Fit | Learned, x: Any, y: Any, fractions: Iterable[float] = FRACTIONS, chain: int = 0
 ) -> pd.DataFrame:
-    """How well a chain predicts once units are removed, the smallest sqrt(E[g^2]) of the whole network first.
+    """How well a chain predicts once units are removed, the shortest mean weight of the whole network first.
 
     Parameters
     ----------
@@ -125,10 +144,10 @@ def curve(
     x, y : arrays (rows, features) and (rows,), of the language to run in.
     fractions : of the units that may go: all but the outputs of the network.
 
-    Returns a row for each fraction, in ascending order, with the columns ``fraction``, ``removed`` (units),
-    ``accuracy`` of the mean class probabilities (a share; for a regression ``rmse`` of the mean of f, in the units of
-    `y`) and ``mlpd`` (mean log predictive density, nats).  Raises ValueError for a fraction outside [0, 1], for a
-    network whose only units are its outputs, and as `units` does.
+    All draws of the chain are used each time.  Returns a row for each fraction, in ascending order, with the columns
+    ``fraction``, ``removed`` (units), ``accuracy`` of the mean class probabilities (a share; for a regression ``rmse``
+    of the mean of f, in the units of `y`) and ``mlpd`` (mean log predictive density, nats).  Raises ValueError for a
+    fraction outside [0, 1], for a network whose only units are its outputs, and as `units` does.
     """
     fractions = sorted({float(fraction) for fraction in fractions})
     if bad := [fraction for fraction in fractions if not 0 <= fraction <= 1] or ["none"] * (not fractions):
@@ -136,8 +155,8 @@ def curve(
     table = units(fit, chain)
     may_go = np.flatnonzero(table["layer"].isin(_removable(fit, chain)))
     if not may_go.size:
-        raise ValueError("the only units of this network are its outputs; give it a hidden layer, or over=inputs")
-    order = may_go[np.argsort(table["size"].to_numpy()[may_go], kind="stable")]
+        raise ValueError("the only units of this network are its outputs, which stay; give it a hidden layer")
+    order = may_go[np.argsort(table["shrunk"].to_numpy()[may_go], kind="stable")]
     rows = []
     for fraction in fractions:
         gone = np.isin(np.arange(len(table)), order[: round(fraction * len(order))])
@@ -146,7 +165,7 @@ def curve(
     return pd.DataFrame(rows)
 
 
-def _of_layer(fit: Fit, layer: str, chain: int) -> pd.DataFrame:
+def _of_layer(fit: Fit | Learned, layer: str, chain: int) -> pd.DataFrame:
     g = fit.draws[f"{layer}.magnitude"][chain].astype(np.float64)
     m, sd = magnitude_law(fit, layer, chain) or (g.mean(axis=0), g.std(axis=0))
     e, weights = _angles(fit, layer, chain)
@@ -167,7 +186,7 @@ def _of_layer(fit: Fit, layer: str, chain: int) -> pd.DataFrame:
     )
 
 
-def _angles(fit: Fit, layer: str, chain: int) -> tuple[np.ndarray, np.ndarray]:
+def _angles(fit: Fit | Learned, layer: str, chain: int) -> tuple[np.ndarray, np.ndarray]:
     """Angles (value, units) and the weights (value,) with which they make means: quantiles of q(e), or draws."""
     law = angle_law(fit, layer, chain)
     if law is None:
@@ -176,19 +195,19 @@ def _angles(fit: Fit, layer: str, chain: int) -> tuple[np.ndarray, np.ndarray]:
     return truncated_normal.ppf(np, LEVELS[:, None], *law, 0.0, QUARTER), WEIGHTS
 
 
-def _law(fit: Fit, site: str, chain: int) -> tuple[np.ndarray, np.ndarray] | None:
+def _law(fit: Fit | Learned, site: str, chain: int) -> tuple[np.ndarray, np.ndarray] | None:
     if fit.strategy != "svi" or site not in fit.loc:  # a sampler's loc and scale are moments of what it went through
         return None
     return fit.loc[site][chain].astype(np.float64), fit.scale[site][chain].astype(np.float64)
 
 
-def _removable(fit: Fit, chain: int) -> list[str]:
+def _removable(fit: Fit | Learned, chain: int) -> list[str]:
     """The layers whose units are not the outputs of the network."""
     *hidden, last = layers(fit, chain)
     return [*hidden, last] if _over(fit, last) == "inputs" else hidden
 
 
-def _over(fit: Fit, layer: str) -> str:
+def _over(fit: Fit | Learned, layer: str) -> str:
     """What the units of a layer are: as many as its inputs or its outputs, or, if it is square, as long as g says."""
     *_, unit_in, unit_out = shape = fit.draws[f"{layer}.base"].shape[2:]
     magnitude = np.abs(fit.draws[f"{layer}.magnitude"])

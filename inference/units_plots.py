@@ -3,6 +3,7 @@
 They look like those of `plots` and keep no state either.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,34 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 from ..models import truncated_normal
 from ..models.names import unknown
 from .fit import Fit
-from .plots import FAINT, INK, PER_ROW
-from .units import QUARTER, angle_law, layers, magnitude_law, units
+from .plots import FAINT, INK, PER_ROW, Picture, Trees
+from .units import QUARTER, Learned, angle_law, layers, magnitude_law, of_tree, units
 
 MAGNITUDE, ANGLE = "#0072B2", "#D55E00"
 SHOWN = (-5.0, 5.0)  # log alpha beyond has the colour of the end
+LEAST = 1e-4  # of the largest abs(m) of a layer; what is less is drawn there
 REACH = 4.0  # standard deviations of g that are drawn
 POINTS, BINS = 400, 30
 DEGREES = 180 / np.pi
 
 
-def laws(fit: Fit, chosen: int = 4, layer: str | None = None, chain: int = 0) -> Figure:
+LAWS_CAPTION = "What was learned of some units of the first layer, the smallest magnitude on top."
+MAGNITUDES_CAPTION = (
+    "Every unit of every layer. On top, near 45 degrees: directions of which little is known. On the left: magnitudes "
+    "near zero."
+)
+
+
+def pictures(trees: Trees) -> Iterator[Picture]:
+    """The pictures of all fits whose layers have angles and magnitudes, of the first chain."""
+    for label, tree in trees.items():
+        if any(str(name).endswith(".angle") for name in tree["posterior"].data_vars):
+            learned = of_tree(tree)
+            yield Picture(f"units-{label}", f"Units of {label}", LAWS_CAPTION, laws(learned))
+            yield Picture(f"magnitudes-{label}", f"Angles of {label}", MAGNITUDES_CAPTION, magnitudes(learned))
+
+
+def laws(fit: Fit | Learned, chosen: int = 4, layer: str | None = None, chain: int = 0) -> Figure:
     """q(g) on the left and q(e) on the right of some units of a layer, by default of the first (figure 6).
 
     The units are spread evenly over the ranks of sqrt(E[g^2]), the smallest on top.  Dashed: the prior of e.  Laws that
@@ -54,10 +72,11 @@ def laws(fit: Fit, chosen: int = 4, layer: str | None = None, chain: int = 0) ->
     return figure
 
 
-def magnitudes(fit: Fit, chain: int = 0) -> Figure:
+def magnitudes(fit: Fit | Learned, chain: int = 0) -> Figure:
     """The mean angle of every unit against abs(m), a panel for each layer; the colour is log alpha.
 
-    The dashed line is the mean of the prior of e, 45 degrees.  Raises ValueError as `units.units` does.
+    The dashed line is the mean of the prior of e, 45 degrees.  An abs(m) of less than 1e-4 of the layer's largest is
+    drawn as that.  Raises ValueError as `units.units` does.
     """
     table = units(fit, chain)
     parts = list(table.groupby("layer", sort=False))
@@ -66,7 +85,8 @@ def magnitudes(fit: Fit, chain: int = 0) -> Figure:
     figure = _figure(max(3.1 * wide, 4.2) + 0.8, 3.3 * tall)
     axes = figure.subplots(tall, wide, squeeze=False, sharey=True)
     for ax, (layer, part) in zip(axes.flat, parts, strict=False):
-        size = np.maximum(np.abs(part["m"]), np.finfo(np.float32).tiny)
+        size = np.abs(part["m"].to_numpy())
+        size = np.maximum(size, LEAST * (size.max() or 1.0))
         shade = {"c": part["log_alpha"].clip(*SHOWN), "vmin": SHOWN[0], "vmax": SHOWN[1], "cmap": "viridis"}
         drawn = ax.scatter(size, DEGREES * part["angle"], s=16, **shade)
         ax.axhline(45, color=INK, lw=0.9, ls="--", zorder=0)
@@ -77,7 +97,7 @@ def magnitudes(fit: Fit, chain: int = 0) -> Figure:
         ax.set_ylabel("mean angle (degrees)")
     for ax in axes.flat[len(parts) :]:
         ax.remove()
-    figure.colorbar(drawn, ax=axes, extend="both", label="log alpha")
+    figure.colorbar(drawn, ax=axes.flat[: len(parts)], extend="both", label="log alpha")
     return figure
 
 
@@ -98,7 +118,7 @@ def curve(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _magnitude(ax: Axes, fit: Fit, row: Any, chain: int, ends: tuple[float, float]) -> None:
+def _magnitude(ax: Axes, fit: Fit | Learned, row: Any, chain: int, ends: tuple[float, float]) -> None:
     law, unit = magnitude_law(fit, row["layer"], chain), row["unit"]
     if law is None:
         _histogram(ax, fit.draws[f"{row['layer']}.magnitude"][chain, :, unit], MAGNITUDE)
@@ -110,7 +130,7 @@ def _magnitude(ax: Axes, fit: Fit, row: Any, chain: int, ends: tuple[float, floa
     _bare(ax)
 
 
-def _angle(ax: Axes, fit: Fit, row: Any, chain: int) -> None:
+def _angle(ax: Axes, fit: Fit | Learned, row: Any, chain: int) -> None:
     law, unit = angle_law(fit, row["layer"], chain), row["unit"]
     if law is None:
         _histogram(ax, DEGREES * fit.draws[f"{row['layer']}.angle"][chain, :, unit], ANGLE)

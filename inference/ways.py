@@ -80,15 +80,16 @@ def is_point(name: str) -> bool:
 def _network(model: Callable, prediction: str, points: Arrays, seed: int, x: Any, y: Any) -> tuple[Any, Any]:
     """f (1, rows[, classes]) and log likelihoods (1, rows) of one network."""
     if ppl(x, y).name == "numpyro":
-        return tuple(np.asarray(values)[None] for values in _compiled(model, prediction)(seed, points, x, y))
+        f, log_lik = _compiled(model, prediction)(seed, points, x, y)
+        return np.asarray(f)[None], np.asarray(log_lik)[None]
     import torch
 
     from .pyro.dropout import put
 
     with torch.no_grad():
         tensors = {name: torch.as_tensor(np.asarray(v), device=x.device) for name, v in points.items()}
-        found = _run(model, prediction, put, seed, tensors, x, y)
-    return tuple(values.cpu().numpy()[None] for values in found)
+        f, log_lik = _run(model, prediction, put, seed, tensors, x, y)
+    return f.cpu().numpy()[None], log_lik.cpu().numpy()[None]
 
 
 @lru_cache(maxsize=32)

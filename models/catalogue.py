@@ -51,6 +51,7 @@ PRIORS: dict[str, Callable[..., Prior]] = {
     **{name: partial(direction_magnitude.named, name) for name in ROTATIONS},
     "direction_magnitude": direction_magnitude.prior,
 }
+WEIGHTS = ("normal", "sparse_vd", "empirical_bayes")  # of those, the ones whose sites are the weights
 PRIOR_MEANINGS = {
     "normal": "no noise: every weight N(0, sigma0^2), by default with sigma0 = 1 / sqrt(fan_in)",
     "sparse_vd": "sparse variational dropout: p(w) proportional to 1 / abs(w); approximate=1 for the published fit",

@@ -439,7 +439,7 @@ def _student_t(name: str, parameters: dict[str, float], a: float, b: float, powe
 def _sample(
     p: PPL, name: str, shape: tuple[int, ...], law: Any, m_step: MStep | None = None, per_row: bool = False
 ) -> Any:
-    """The site of lambda; `per_row` where a layer may draw normal scales of its weights for each row (`models.local`)."""
+    """The site of lambda; `per_row` where a layer may draw normal scales for each row (`models.local`)."""
     infer = {**({"m_step": m_step} if m_step else {}), **({"per_row": True} if per_row else {})}
     return p.sample(name, law.expand(shape).to_event(len(shape)), infer=infer)
 

@@ -32,12 +32,6 @@ def log_density(xp: Any, v: Any, axes: tuple[int, ...]) -> Any:
     return -0.5 * n * log_ratio**2 - _log_normaliser(n)
 
 
-def highest(shape: tuple[int, ...], axes: tuple[int, ...]) -> float:
-    """The largest log density of vectors like these, at r = r0: what a point there is measured against."""
-    n = math.prod(shape[axis] for axis in axes)
-    return -math.prod(shape) / n * _log_normaliser(n)
-
-
 def _log_normaliser(n: int) -> float:
     """log of: the area of the sphere of radius r0, times r0, times the integral of exp(n l - n l^2 / 2) over l."""
     log_area = math.log(2) + 0.5 * n * math.log(math.pi) - math.lgamma(0.5 * n)

@@ -8,6 +8,9 @@ site                law                                         guides ``local``
 ``layerN.weight``   g v / norm(v), deterministic
 ==================  ==========================================  ==========================
 
+A point of v pays nothing, for directions are uniform, and its length is free: a guide with points leaves the law of v
+out, and the law of the length matters to strategies that sample v, or take the mode of all sites.
+
 A vector is a column of the weight matrix, the weights into one output unit, or a row, those out of one input unit
 (Kirichenko 2018, section 4.3); a kernel always has one for each output channel.
 """
@@ -18,10 +21,11 @@ from typing import Any
 
 from .names import unknown
 from .ppl import PPL
-from .sphere import highest, normalised
+from .sphere import normalised
 from .turned import axes
 
 OVER = ("outputs", "inputs")
+SPREAD = 0.01  # sd of the first entries of v: short, so that it turns quickly at first, and more slowly as it grows
 
 
 @cache
@@ -39,7 +43,7 @@ def prior(over: str = "outputs") -> Any:
 def direction(p: PPL, name: str, shape: tuple[int, ...], over: str = "outputs") -> Any:
     """Unit vectors like the weight, from the site ``{name}.base``."""
     along = axes(shape, side(shape, over))
-    infer = {"guide": "point", "highest": highest(shape, along)}
+    infer = {"guide": "point", "start": 0.0, "spread": SPREAD}
     base = p.sample(f"{name}.base", p.uniform_direction(shape, along), infer=infer)
     return normalised(p.xp, base, along)
 

@@ -10,7 +10,7 @@ from torch.distributions import biject_to
 
 from ...models.ppl import language
 from ..algorithm import Algorithm, of_guide
-from ..dropout import NO_MEAN, by_row, drawn_as_they_are, is_noise, objective
+from ..dropout import NO_MEAN, by_row, drawn_as_they_are, free, is_noise, objective
 from ..target import Sites, kept
 from .target import draw_rows, made, on_device, on_rows, started
 
@@ -44,7 +44,9 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
     @on_device
     def init(key: int, x: Any, y: Any) -> State:
         sites: Any = poutine.trace(started(model, radius=0.1)).get_trace(x, y).nodes
-        z = {k: biject_to(sites[k]["fn"].support).inv(sites[k]["value"]).detach().requires_grad_() for k in points}
+        z = {k: biject_to(sites[k]["fn"].support).inv(sites[k]["value"]).detach() for k in points}
+        z |= {k: sites[k]["infer"]["spread"] * torch.randn(z[k].shape) for k in free(sites, points)}
+        z = {k: v.requires_grad_() for k, v in z.items()}
         return State(0, z, torch.optim.Adam(list(z.values()), fused=True))
 
     def particle(z: dict, x: Any, y: Any, rows: Any) -> tuple[Any, Any]:
@@ -60,7 +62,8 @@ def algorithm(config: Any, model: Callable, found: Sites, rate: Callable[[int], 
 
         with drawn_as_they_are():
             sites: Any = poutine.trace(Filled(fill)(program)).get_trace(x, y, rows).nodes
-        log_prior = sum(sites[name]["fn"].log_prob(sites[name]["value"]).sum() for name in points)
+        paying = [name for name in points if name not in free(sites, points)]
+        log_prior = sum(sites[name]["fn"].log_prob(sites[name]["value"]).sum() for name in paying)
         return sites["y"]["fn"].log_prob(sites["y"]["value"]), log_prior
 
     @on_device

@@ -51,6 +51,8 @@ def parts(p: Any, q: Any) -> Parts:
     for name, site in p.nodes.items():
         if site["type"] != "sample" or poutine.util.site_is_subsample(site) or site["infer"].get("_deterministic"):
             continue
+        if site["infer"].get("guide") == "point":  # its law is constant in what the program uses of it
+            continue
         if not site["is_observed"]:
             kl = kl + _divergence(q.nodes[name], site)
         elif poutine.util.site_is_factor(site):  # a factor belongs to the prior

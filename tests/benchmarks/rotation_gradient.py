@@ -1,15 +1,16 @@
-"""How noisy are estimates under direction and magnitude noise: the argument of Kirichenko (2018), section 4.2, measured.
+"""How noisy are estimates under direction and magnitude noise: section 4.2 of Kirichenko (2018), measured.
 
-    python tests/benchmarks/rotation_gradient.py [--draws 100] [--steps 3000] [--out FILE.json]
+    python tests/benchmarks/rotation_gradient.py [--draws 200] [--steps 3000] [--out FILE.json]
 
 A network 784-300-100-10 on MNIST with the prior `direction_magnitude`, at the same parameters for four ways to draw
 what turns and stretches its weight vectors: all once for a minibatch (`sampled`); angle and magnitude by each row, the
 plane once (`batch`, what the thesis does); the plane with signs of each row's own (`flipout`); everything by each row
-(`rows`).  There are no biases, whose noise rows would share in any way.
+(`rows`).  There are no biases: rows would share their noise in every way.
 
-1. The likelihood estimator.  Var[L_i] and Cov[L_i, L_j] (eq 43, over noise and rows) from batches of 1000 rows, what
-   eq 42 predicts from them for batches of M rows, and the variance that other batches of M rows have.  All variances
-   are of the mean over a batch, that is, of eq 42 without its N^2, in nats^2.  Errors are standard errors.
+1. The likelihood estimator.  Var[L_i] and Cov[L_i, L_j] (eq 43: over the noise and over rows, i.i.d.) from pairs of
+   batches of 1000 rows; what eq 42 predicts from them for batches of M rows; and the variance that batches of M rows
+   have, those into which other batches of 1000 fall.  All variances are of the mean over a batch, that is, of eq 42
+   without its N^2, in nats^2.  Errors are standard errors.
 2. The gradient of the expected log likelihood (that of the divergence has no variance): its variance, summed over
    parameters of a kind; over the noise alone, averaged over four minibatches of 100 rows, and with the rows drawn too.
 
@@ -18,13 +19,13 @@ At random first values and after so many steps of `svi`.  Needs MNIST where `noi
 
 import argparse
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gradient_variance import BATCH, MINIBATCHES, moments
 from noisezoo import load
 from noisezoo.inference import local, normals, target
 from noisezoo.inference.run import fit
@@ -35,111 +36,144 @@ from noisezoo.models.network import mlp
 from noisezoo.models.ppl import language
 from numpyro import handlers
 
-INIT_SCALE, LARGE, SIZES = 0.05, 1000, (1, 10, 100, 1000)
-FORWARD, PARTS = 5, 10  # draws of the likelihood for each of the gradient; of as many parts, whose spread is the error
+BATCH, MINIBATCHES = 100, 4
+LARGE, SIZES, PARTS = 1000, (1, 10, 100, 1000), 10  # as many parts of the draws, whose spread is the error
+LOCAL = SVI(guide="local", lr=1e-3, batch_size=BATCH, init_scale=0.05, draws=1)
 WAYS = {
-    "sampled": (SVI(guide="local"), None),
-    "batch": (SVI(guide="local", plane="batch"), local.LocalNormal),
-    "flipout": (SVI(guide="flipout"), local.FlipoutNormal),
-    "rows": (SVI(guide="local"), local.LocalNormal),
+    "sampled": (LOCAL, None),
+    "batch": (replace(LOCAL, plane="batch"), local.LocalNormal),
+    "flipout": (replace(LOCAL, guide="flipout"), local.FlipoutNormal),
+    "rows": (LOCAL, local.LocalNormal),
 }
 GROUPS = ("base.loc", "magnitude.loc", "magnitude.log_scale", "angle.loc", "angle.log_scale")
 
 
+def guide_of(model, way, x, y):
+    sites = local.layout(model, target.sites(model, x[:1], y[:1]), x, y)
+
+    def start(name, shape, mean, sd):
+        return lambda key: mean + sd * jax.random.normal(key, shape)
+
+    return lambda *_: normals.sample(language("numpyro"), sites, WAYS[way][0], start, WAYS[way][1])
+
+
 def log_liks(model, way, x, y):
     """A function (params, key, rows, x, y) -> log p(y_i given x_i, one draw of the noise) of each of these rows."""
-    found, program = target.sites(model, x[:1], y[:1]), target.on_rows(model)
-
-    def guide(x, y, rows):
-        normals.sample(language("numpyro"), local.layout(model, found, x, y), WAYS[way][0], None, WAYS[way][1])
+    guide, program = guide_of(model, way, x, y), target.on_rows(model)
 
     def each(params, key, rows, x, y):
-        q = handlers.trace(handlers.substitute(local.Seeds(guide, key), data=params)).get_trace(x, y, rows)
+        q = handlers.trace(handlers.substitute(local.Seeds(guide, key), data=params)).get_trace()
         site = handlers.trace(handlers.replay(program, q)).get_trace(x, y, rows)["y"]
         return site["fn"].log_prob(site["value"])
 
     return each
 
 
-def batches(each, size, number):
-    """A compiled function (params, key, x, y) -> L_i of so many batches of `size` rows, each with noise of its own."""
+def batches(each, number):
+    """A compiled function (params, key, draws, x, y) -> L_i of so many large batches, each with noise of its own.
 
-    def one(params, x, y, key):
+    As many batches as `draws` says, one after another, have the same rows.
+    """
+
+    def one(params, key, draws, x, y, i):
         key_rows, key = jax.random.split(key)
-        return each(params, key, target.draw_rows(key_rows, x.shape[0], size), x, y)
+        rows = target.draw_rows(jax.random.fold_in(key_rows, i // draws), x.shape[0], LARGE)
+        return each(params, jax.random.fold_in(key, i), rows, x, y)
 
-    return jax.jit(lambda params, key, x, y: jax.lax.map(partial(one, params, x, y), jax.random.split(key, number)))
-
-
-def components(likelihoods):
-    """Unbiased estimates of Var[L_i] and Cov[L_i, L_j], i not j, from L_i (batches, rows): an analysis of variance."""
-    within = likelihoods.var(axis=1, ddof=1).mean()
-    between = likelihoods.mean(axis=1).var(ddof=1) - within / likelihoods.shape[1]
-    return within + between, between
+    return jax.jit(lambda *args: jax.lax.map(partial(one, *args), jnp.arange(number)))
 
 
-def by_part(estimate, likelihoods):
-    """Mean and standard error of an unbiased estimate, made for each of some parts of the batches."""
-    found = np.array([estimate(part) for part in np.array_split(np.asarray(likelihoods, np.float64), PARTS)])
-    return found.mean(axis=0).tolist(), (found.std(axis=0, ddof=1) / np.sqrt(PARTS)).tolist()
+def components(pairs):
+    """Unbiased estimates of Var[L_i] and Cov[L_i, L_j], i not j, from L_i (2 n, rows), n pairs of batches.
+
+    A pair has the same rows, so that what it differs by is noise: rows being i.i.d., the mean covariance of noise at
+    two of them is that of eq 43.  Within a batch rows vary by Var - Cov.
+    """
+    rows, change = pairs.shape[1], pairs[::2] - pairs[1::2]
+    cov = 0.5 * np.mean(change.sum(axis=1) ** 2 - (change**2).sum(axis=1)) / (rows * (rows - 1))
+    return pairs.var(axis=1, ddof=1).mean() + cov, cov
 
 
-def predicted(size, likelihoods):
-    var, cov = components(likelihoods)
+def predicted(size, pairs):
+    """The variance of the mean of so many L_i, by eq 42."""
+    var, cov = components(pairs)
     return var / size + (size - 1) / size * cov
 
 
-def likelihood(each, params, x, y, draws):
+def measured(size, large):
+    """The same as it is, unbiased: of the batches at each place of the large ones, which are independent; averaged."""
+    return large.reshape((len(large), -1, size)).mean(axis=2).var(axis=0, ddof=1).mean()
+
+
+def by_part(estimate, large):
+    """Mean and standard error of an unbiased estimate, made from each of some parts of the batches."""
+    found = np.array([estimate(part) for part in np.split(large, PARTS)])
+    return found.mean(axis=0).tolist(), (found.std(axis=0, ddof=1) / np.sqrt(PARTS)).tolist()
+
+
+def likelihood(draw, params, x, y):
     """Eq 42: its two components, the variance it predicts for each size of batch, and the variance there is."""
-    key, found = jax.random.PRNGKey(0), {}
-    large = batches(each, LARGE, draws)(params, key, x, y)
-    (var, cov), (var_error, cov_error) = by_part(components, large)
+    pairs, large = (np.asarray(draw(params, jax.random.PRNGKey(i), i, x, y), np.float64) for i in (2, 1))
+    (var, cov), (var_error, cov_error) = by_part(components, pairs)
+    result = {"var": var, "var_error": var_error, "cov": cov, "cov_error": cov_error, "correlation": cov / var, "M": {}}
     for size in SIZES:
-        other = batches(each, size, draws)(params, jax.random.fold_in(key, size), x, y)
-        pairs = {"predicted": by_part(partial(predicted, size), large)}
-        pairs["measured"] = by_part(lambda own: own.mean(axis=1).var(ddof=1), other)
-        apart = pairs["measured"][0] - pairs["predicted"][0]
-        found[size] = {f"{k}{end}": v[i] for k, v in pairs.items() for i, end in enumerate(("", "_error"))}
-        found[size]["errors_apart"] = apart / float(np.hypot(*(error for _, error in pairs.values())))
-    result = {"var": var, "var_error": var_error, "cov": cov, "cov_error": cov_error, "correlation": cov / var}
-    return {**result, "of_batches": found}
-
-
-def gradient(each):
-    """A function (params, key, rows, x, y) -> the gradient of the log likelihood of all rows, as a batch estimates it."""
-    return jax.grad(lambda params, key, rows, x, y: x.shape[0] * jnp.mean(each(params, key, rows, x, y)))
-
-
-def variances(sums, params, draws, rows, x, y):
-    """The variance of each parameter's gradient over `draws`, summed by group."""
-    first, square = sums(params, jax.random.PRNGKey(0), draws, rows, x, y)
-    each = {name: float(jnp.sum(square[name] - first[name] ** 2 / draws)) / (draws - 1) for name in first}
-    return {group: sum(v for k, v in each.items() if k.endswith(group)) for group in GROUPS}
-
-
-def measured(model, params, x, y, draws):
-    """Both measurements for each way, the gradient's also as ratios to `sampled`."""
-    result = {}
-    rows = [target.draw_rows(jax.random.PRNGKey(i), x.shape[0], BATCH) for i in range(MINIBATCHES)]
-    for way in WAYS:
-        each = log_liks(model, way, x, y)
-        sums = moments(gradient(each))
-        fixed = [variances(sums, params, draws, own, x, y) for own in rows]
-        noise = {group: float(np.mean([f[group] for f in fixed])) for group in GROUPS}
-        found = {"noise": noise, "noise_and_rows": variances(sums, params, draws, None, x, y)}
-        first = result["sampled"]["gradient"] if result else found
-        ratios = {
-            f"{what}_ratio": {group: v[group] / first[what][group] for group in GROUPS} for what, v in found.items()
-        }
-        result[way] = {"likelihood": likelihood(each, params, x, y, FORWARD * draws), "gradient": {**found, **ratios}}
-        print(way, json.dumps(result[way]), flush=True)
+        ours, error = by_part(partial(predicted, size), pairs)
+        theirs, their_error = by_part(partial(measured, size), large)
+        apart = (theirs - ours) / np.hypot(error, their_error)
+        about = {"predicted": ours, "predicted_error": error, "measured": theirs, "measured_error": their_error}
+        result["M"][size] = {**about, "errors_apart": apart}
     return result
 
 
-def fitted(model, steps, x, y):
-    """The parameters of the guide ``local`` after so many steps."""
-    config = SVI(guide="local", steps=steps, lr=1e-3, batch_size=BATCH, init_scale=INIT_SCALE, draws=1)
-    found = fit(model, config, x, y, progress=False)
+def squares(each, draws):
+    """A compiled function (params, key, anew, x, y) -> summed squares of the gradients less their mean (Welford 1962).
+
+    `anew` is 1 to draw the rows anew each time and 0 to keep them.
+    """
+
+    def log_lik(params, key, rows, x, y):
+        return x.shape[0] * jnp.mean(each(params, key, rows, x, y))
+
+    @jax.jit
+    def sums(params, key, anew, x, y):
+        key_rows, key = jax.random.split(key)
+
+        def add(i, carry):
+            mean, square = carry
+            rows = target.draw_rows(jax.random.fold_in(key_rows, i * anew), x.shape[0], BATCH)
+            new = jax.grad(log_lik)(params, jax.random.fold_in(key, i), rows, x, y)
+            next_mean = jax.tree.map(lambda m, g: m + (g - m) / (i + 1), mean, new)
+            return next_mean, jax.tree.map(lambda s, g, m, n: s + (g - m) * (g - n), square, new, mean, next_mean)
+
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return jax.lax.fori_loop(0, draws, add, (zeros, zeros))[1]
+
+    return sums
+
+
+def gradient(sums, params, x, y, draws):
+    """The variance of each parameter's gradient, summed by group."""
+
+    def variances(seed, anew):
+        found = sums(params, jax.random.PRNGKey(seed), anew, x, y)
+        each = {name: float(jnp.sum(square)) / (draws - 1) for name, square in found.items()}
+        return {group: sum(v for k, v in each.items() if k.endswith(group)) for group in GROUPS}
+
+    fixed = [variances(seed, 0) for seed in range(MINIBATCHES)]
+    noise = {group: float(np.mean([f[group] for f in fixed])) for group in GROUPS}
+    return {"noise": noise, "noise_and_rows": variances(MINIBATCHES, 1)}
+
+
+def ratios(found, sampled):
+    return {f"{what}_ratio": {k: v[k] / sampled[what][k] for k in GROUPS} for what, v in found.items()}
+
+
+def fitted(model, x, y, steps):
+    """The guide's parameters after so many steps of ``local``; 0 for the first values."""
+    if not steps:
+        trace = handlers.trace(handlers.seed(guide_of(model, "rows", x, y), 0)).get_trace()
+        return {name: site["value"] for name, site in trace.items() if site["type"] == "param"}
+    found = fit(model, replace(LOCAL, steps=steps), x, y, progress=False)
     print(f"after {steps} steps, loss {found.history['loss'][0, -1]:.0f}", flush=True)
     params = {f"{name}.loc": v[0] for name, v in found.loc.items()}
     params |= {f"{name}.log_scale": np.log(v[0]) for name, v in found.scale.items()}
@@ -149,17 +183,26 @@ def fitted(model, steps, x, y):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if options.draws < 2 * PARTS or options.draws % (2 * PARTS):
+        parser.error(f"--draws must be a multiple of {2 * PARTS}, {PARTS} parts of pairs")
     data = load("mnist")
     x, y = jnp.asarray(data.x_train, jnp.float32), jnp.asarray(data.y_train)
     network = mlp(300, 100, activation="relu", bias=False)
-    model, result = categorical(network, direction_magnitude.prior(), 10), {}
-    for steps in (1, options.steps):
-        found = measured(model, fitted(model, steps, x, y), x, y, options.draws)
-        result[f"after_{steps}_steps"] = found
+    model = categorical(network, direction_magnitude.prior(), 10)
+    points = {f"after_{steps}_steps": fitted(model, x, y, steps) for steps in (0, options.steps)}
+    result = {when: {} for when in points}
+    for way in WAYS:
+        each = log_liks(model, way, x, y)
+        draw, sums = batches(each, options.draws), squares(each, options.draws)
+        for when, params in points.items():
+            found = gradient(sums, params, x, y, options.draws)
+            found |= ratios(found, result[when].get("sampled", {}).get("gradient", found))
+            result[when][way] = {"likelihood": likelihood(draw, params, x, y), "gradient": found}
+            print(when, way, json.dumps(result[when][way]), flush=True)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(result, indent=1) + "\n")

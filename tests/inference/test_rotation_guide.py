@@ -1,0 +1,185 @@
+"""The guide of the direction and magnitude program: what it pays and expects, and a posterior known by quadrature."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from noisezoo import fit
+from noisezoo.inference import local, normals, target
+from noisezoo.inference.nuts import NUTS
+from noisezoo.inference.svi import SVI
+from noisezoo.models import catalogue, divergence, truncated_normal
+from noisezoo.models.likelihood import categorical, gaussian
+from noisezoo.models.network import mlp
+from noisezoo.models.ppl import language
+from scipy import stats
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(30, 5)).astype(np.float32)
+Y = (X @ np.array([1.0, -1.0, 0.5, 0.0, 0.3]) + 0.3 * RNG.normal(size=30)).astype(np.float32)
+QUARTER = 0.5 * math.pi
+KINDS = {
+    "sampled": (None, "rows"),
+    "rows": (local.LocalNormal, "rows"),
+    "batch": (local.LocalNormal, "batch"),
+    "flipout": (local.FlipoutNormal, "rows"),
+    "learned": (local.LocalNormal, "learned"),
+}
+
+
+def net(spec="direction_magnitude", *widths, precision=4.0):
+    return gaussian(mlp(*widths), catalogue.prior(spec), precision=precision)
+
+
+def parts_of(model, kind, key, params):
+    """The parts of the ELBO at these parameters of the guide, others at a value of their own."""
+    unsampled, plane = KINDS[kind]
+    found = target.sites(model, jnp.asarray(X), jnp.asarray(Y))
+
+    def guide(x, y, rows=None):
+        sites = local.layout(model, found, x, y)
+        start = lambda name, shape, mean, sd: jnp.asarray(params.setdefault(name, _value(name, shape)))  # noqa: E731
+        config = SVI(guide="flipout") if kind == "flipout" else SVI(guide="local", plane=plane)
+        normals.sample(language("numpyro"), sites, config, start, unsampled)
+
+    return local.parts(key, {}, target.on_rows(model), guide, (jnp.asarray(X), jnp.asarray(Y), None), {})
+
+
+def _value(name, shape):
+    rng = np.random.default_rng(len(name))
+    if name.endswith(".log_scale"):
+        return rng.uniform(-2, -0.5, shape).astype(np.float32)
+    return np.asarray(rng.uniform(0.2, 1.2, shape) if "angle" in name else rng.normal(size=shape), np.float32)
+
+
+@pytest.mark.parametrize("spec", ["direction_magnitude", "direction_magnitude:over=inputs"])
+def test_all_ways_to_draw_have_the_same_expected_log_likelihood(spec):
+    """Two layers: what differs is how alike the rows are, hence the variance."""
+    model, params = net(spec, 4), {}
+    keys = jax.random.split(jax.random.key(0), 10_000)
+    drawn = {
+        kind: np.asarray(jax.jit(jax.vmap(lambda key, kind=kind: parts_of(model, kind, key, params).log_lik))(keys))
+        for kind in KINDS
+        if kind != "learned"
+    }
+    errors = {kind: v.std() / math.sqrt(len(v)) for kind, v in drawn.items()}
+    for kind, values in drawn.items():
+        gap = values.mean() - drawn["sampled"].mean()
+        assert abs(gap) < 4.5 * math.hypot(errors[kind], errors["sampled"]), kind
+    assert max(drawn[kind].var() for kind in ("rows", "batch", "flipout")) < drawn["sampled"].var()
+
+
+@pytest.mark.parametrize("kind", ["rows", "learned"])
+def test_the_guide_pays_for_angles_and_magnitudes_in_closed_form(kind):
+    """And for a learned plane; the direction v is a point that pays nothing."""
+    model, params = net("direction_magnitude", 4), {}
+    paid = float(parts_of(model, kind, jax.random.key(0), params).kl)
+    at = {k: np.asarray(v, np.float64) for k, v in params.items()}
+    expected = 0.0
+    for layer in ("layer0", "layer1"):
+        angle = (at[f"{layer}.angle.loc"], np.exp(at[f"{layer}.angle.log_scale"]))
+        expected += truncated_normal.divergence(np, *angle, 0.0, QUARTER).sum()
+        expected += divergence.log_uniform(
+            np, at[f"{layer}.magnitude.loc"], np.exp(at[f"{layer}.magnitude.log_scale"])
+        ).sum()
+        for site in ("bias", "plane") if kind == "learned" else ("bias",):
+            mean, sd = at[f"{layer}.{site}.loc"], np.exp(at[f"{layer}.{site}.log_scale"])
+            expected += np.sum(0.5 * (mean**2 + sd**2 - 1) - np.log(sd))
+    assert paid == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{"plane": "rows"}, {"plane": "learned"}, {"guide": "flipout"}])
+def test_pyro_fits_the_same_program(settings):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("pyro")
+    config = SVI(**{"guide": "local", **settings}, steps=40, lr=0.05, draws=3)
+    for spec in ("direction_magnitude", "direction_magnitude:magnitude=gamma,over=inputs"):
+        found = fit(net(spec, 3), config, torch.tensor(X), torch.tensor(Y), progress=False)
+        loss = found.history["loss"][0]
+        assert np.all(np.isfinite(loss)) and loss[-5:].mean() < loss[:5].mean()
+        angles = found.draws["layer0.angle"]
+        assert np.all((angles >= 0) & (angles <= QUARTER))
+        assert "layer0.angle" in found.loc and "layer0.base" not in found.loc
+        assert ("layer0.plane" in found.loc) == (settings.get("plane") == "learned")
+
+
+def test_refusals():
+    x, y = jnp.asarray(X), jnp.asarray(Y)
+    with pytest.raises(ValueError, match="log-uniform prior is improper"):
+        fit(net(), NUTS(warmup=2, draws=2), x, y, progress=False)
+    with pytest.raises(ValueError, match="plane is a setting of the guide local, not of the guide mean_field"):
+        SVI(guide="mean_field", plane="batch")
+    with pytest.raises(ValueError, match="unknown plane 'row'; did you mean 'rows'"):
+        SVI(guide="local", plane="row")
+    with pytest.raises(ValueError, match="cannot be turned; use over='inputs'"):
+        fit(net("direction_magnitude", 3), SVI(guide="local", steps=2), x[:, :1], y, progress=False)
+
+
+# -- two weights, no bias: w = g (cos(e) v + sin(e) phi) in the plane, where phi is one of two
+
+
+X2 = RNG.normal(size=(12, 2)).astype(np.float32)
+Y2 = (X2 @ np.array([0.8, -0.5]) + 0.5 * RNG.normal(size=12)).astype(np.float32)
+TOY = gaussian(mlp(bias=False), catalogue.prior("direction_magnitude:magnitude=half_cauchy"), precision=4.0)
+
+
+def log_lik(w):
+    """Of weights (..., 2)."""
+    return np.sum(stats.norm.logpdf(Y2, w @ X2.T.astype(np.float64), 0.5), axis=-1)
+
+
+@pytest.fixture(scope="module")
+def polar():
+    """The posterior of (g, angle of w) on a grid: v is uniform, so w is g times a uniform direction, whatever e."""
+    g, t = np.linspace(1e-3, 4, 800), np.linspace(-math.pi, math.pi, 721)[:-1]
+    w = g[:, None, None] * np.stack([np.cos(t), np.sin(t)], axis=-1)
+    log_p = log_lik(w) + stats.halfcauchy.logpdf(g)[:, None] - math.log(2 * math.pi)
+    area = (g[1] - g[0]) * (t[1] - t[0])
+    evidence = math.log(np.sum(np.exp(log_p)) * area)
+    return g, t, np.exp(log_p - evidence) * area, evidence
+
+
+def test_nuts_agrees_in_density(polar):
+    g, t, p, _ = polar
+    found = fit(TOY, NUTS(warmup=1000, draws=2500, chains=2), jnp.asarray(X2), jnp.asarray(Y2), progress=False)
+    w = found.draws["layer0.weight"].reshape(-1, 2)[::5].astype(np.float64)
+    length, turn = np.linalg.norm(w, axis=1), np.arctan2(w[:, 1], w[:, 0])
+    for draws, grid, margin in ((length, g, p.sum(axis=1)), (turn, t, p.sum(axis=0))):
+        cdf = np.cumsum(margin) - 0.5 * margin
+        assert stats.kstest(draws, lambda v, grid=grid, cdf=cdf: np.interp(v, grid, cdf)).pvalue > 1e-3
+    wide = stats.kstest(length * 1.1, lambda v: np.interp(v, g, np.cumsum(p.sum(axis=1)))).pvalue
+    assert wide < 1e-3  # it would have seen a tenth
+
+
+def test_the_elbo_is_below_the_evidence(polar):
+    """Given its v, a point, the guide bounds the evidence of that v, by quadrature over g, e and the two phi."""
+    *_, whole = polar
+    config = SVI(guide="local", plane="batch", steps=6000, lr=0.02, decay=0.5, draws=2000, init_scale=0.2)
+    found = fit(TOY, config, jnp.asarray(X2), jnp.asarray(Y2), progress=False)
+    late = {k: found.history[k][0, -1000:].astype(np.float64) for k in ("log_lik", "kl")}
+    base = found.draws["layer0.base"][0, 0, :, 0].astype(np.float64)
+    v = base / np.linalg.norm(base)
+    phi = np.array([-v[1], v[0]])
+    g, e = np.linspace(1e-3, 6, 1200), (np.arange(400) + 0.5) / 400 * QUARTER
+    w = [np.cos(e)[:, None] * v + sign * np.sin(e)[:, None] * phi for sign in (1, -1)]
+    log_p = np.stack([log_lik(g[:, None, None] * side) for side in w]) + stats.halfcauchy.logpdf(g)[:, None]
+    evidence = math.log(np.mean(np.exp(log_p)) * (g[-1] - g[0]))
+    elbo = np.mean(late["log_lik"] - late["kl"])
+    error = np.std(late["log_lik"] - late["kl"]) / math.sqrt(1000)  # the rate has fallen to next to nothing
+    assert elbo + 3 * error < evidence
+    assert evidence - elbo < 2.0  # and not far below
+    assert evidence > whole - 0.5  # v was learned
+
+
+def test_classes_and_kernels_fit():
+    """An image network with the guide, as a smoke of act on columns."""
+    from noisezoo.models.network import lenet5
+
+    images = jnp.asarray(RNG.normal(size=(8, 256)), jnp.float32)
+    labels = jnp.asarray(np.arange(8) % 3)
+    model = categorical(lenet5(), catalogue.prior("direction_magnitude:over=inputs"), 3)
+    found = fit(model, SVI(guide="local", steps=3, lr=1e-3, batch_size=4, draws=1), images, labels, progress=False)
+    assert np.all(np.isfinite(found.history["loss"]))
+    assert found.draws["layer0.angle"].shape == (1, 1, 20) and found.draws["layer2.angle"].shape == (1, 1, 50)

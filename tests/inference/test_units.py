@@ -1,0 +1,211 @@
+"""Units of directions and magnitudes: their table, against quadrature and draws, and networks without some of them."""
+
+import math
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from noisezoo.inference import units as u
+from noisezoo.inference.fit import Fit
+from noisezoo.inference.predict import predict
+from noisezoo.inference.run import fit
+from noisezoo.inference.svi import SVI
+from noisezoo.models import direction_magnitude, truncated_normal
+from noisezoo.models.likelihood import categorical, gaussian
+from noisezoo.models.network import mlp
+from noisezoo.models.weight_norm import side
+from scipy.stats import truncnorm
+
+ROWS, FEATURES, HIDDEN, CLASSES = 60, 4, 12, 3
+MODEL = categorical(mlp(HIDDEN), direction_magnitude.prior(), CLASSES)
+rng = np.random.default_rng(0)
+X = rng.normal(size=(ROWS, FEATURES)).astype(np.float32)
+Y = np.argmax(X[:, :CLASSES] + 0.1 * rng.normal(size=(ROWS, CLASSES)), axis=1).astype(np.int32)
+
+
+def made(sizes, over="outputs", draws=20, chains=1, seed=0):
+    """A fit whose draws come from a known q, of a perceptron with so many inputs, hidden units and outputs."""
+    rng, found = np.random.default_rng(seed), Fit(strategy="svi", settings={}, ppl="numpyro", draws={})
+    for i, (unit_in, unit_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        count, axis = (unit_out, -2) if side((unit_in, unit_out), over) == "outputs" else (unit_in, -1)
+        m, s = rng.uniform(-2, 2, (chains, count)), rng.uniform(0.01, 1, (chains, count))
+        loc, scale = rng.uniform(-0.5, 2, (chains, count)), rng.uniform(0.05, 3, (chains, count))
+        g = m[:, None] + s[:, None] * rng.normal(size=(chains, draws, count))
+        ends = [(end - part) / scale for end, part in ((0, loc), (u.QUARTER, loc))]
+        e = np.stack([truncnorm.rvs(*ends, loc, scale, size=loc.shape, random_state=rng) for _ in range(draws)], axis=1)
+        base = np.broadcast_to(rng.normal(size=(chains, 1, unit_in, unit_out)), (chains, draws, unit_in, unit_out))
+        z = rng.normal(size=base.shape)
+        v = base / np.linalg.norm(base, axis=axis, keepdims=True)
+        phi = z - v * np.sum(v * z, axis=axis, keepdims=True)
+        phi /= np.linalg.norm(phi, axis=axis, keepdims=True)
+        wide = [np.expand_dims(part, axis) for part in (g, e)]
+        weight = wide[0] * (np.cos(wide[1]) * v + np.sin(wide[1]) * phi)
+        bias = rng.normal(size=(chains, draws, unit_out))
+        sites = {"base": base, "magnitude": g, "angle": e, "plane": z, "weight": weight, "bias": bias}
+        found.draws.update({f"layer{i}.{k}": a.astype(np.float32) for k, a in sites.items()})
+        found.loc.update({f"layer{i}.magnitude": m, f"layer{i}.angle": loc})
+        found.scale.update({f"layer{i}.magnitude": s, f"layer{i}.angle": scale})
+    return found
+
+
+def by_hand(draws, x):
+    """f (draw, rows, outputs) of a perceptron with these weights and biases, in the first chain."""
+    h, count = x, sum(site.endswith(".bias") for site in draws)
+    for i in range(count):
+        h = h @ draws[f"layer{i}.weight"][0] + draws[f"layer{i}.bias"][0][:, None]
+        h = np.tanh(h) if i < count - 1 else h
+    return h
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    settings = SVI(guide="local", steps=400, lr=0.02, draws=3000, init_scale=0.05, kl_warmup=200)
+    return fit(MODEL, settings, jnp.asarray(X), jnp.asarray(Y), progress=False)
+
+
+def test_a_table_says_what_q_is(fitted):
+    table = u.units(fitted)
+    assert list(table["layer"].unique()) == ["layer0", "layer1"]
+    assert list(table["unit"]) == [*range(HIDDEN), *range(CLASSES)]
+    for layer, part in table.groupby("layer"):
+        m, s = (found[f"{layer}.magnitude"][0] for found in (fitted.loc, fitted.scale))
+        angle = [found[f"{layer}.angle"][0].astype(float) for found in (fitted.loc, fitted.scale)]
+        np.testing.assert_allclose(part["m"], m)
+        np.testing.assert_allclose(part["size"] ** 2, m.astype(float) ** 2 + s.astype(float) ** 2, rtol=1e-6)
+        np.testing.assert_allclose(part["log_alpha"], np.log(s**2 / m**2), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(part["angle"], truncated_normal.mean(np, *angle, 0, u.QUARTER), rtol=1e-5)
+        cosine = truncated_normal.mean_cosine(np, *angle, 0, u.QUARTER)
+        np.testing.assert_allclose(1 - part["mean_cosine"], 1 - cosine, rtol=1e-4)
+
+
+def test_the_mean_weight_is_the_shrunk_direction(fitted):
+    table, checked = u.units(fitted), 0
+    for layer, part in table.groupby("layer"):
+        weight, base = (fitted.draws[f"{layer}.{site}"][0].astype(float) for site in ("weight", "base"))
+        v = base[0] / np.linalg.norm(base[0], axis=0)
+        mean, error = weight.mean(axis=0), weight.std(axis=0) / math.sqrt(len(weight))
+        wanted = np.sign(part["m"].to_numpy()) * part["shrunk"].to_numpy() * v
+        assert np.all(np.abs(mean - wanted) < 4.5 * error)
+        unshrunk = part["m"].to_numpy() * v
+        checked += np.sum(np.abs(mean - unshrunk) > 4.5 * error)  # the test can tell
+    assert checked > 10
+
+
+@pytest.mark.parametrize("loc, scale", [(0.3, 0.2), (0.0, 0.001), (-1.0, 0.2), (2.5, 0.4), (0.7, 50.0)])
+def test_the_sd_of_an_angle(loc, scale):
+    found = made((2, 3), draws=1)
+    found.loc["layer0.angle"][:], found.scale["layer0.angle"][:] = loc, scale
+    law = truncnorm((0 - loc) / scale, (u.QUARTER - loc) / scale, loc, scale)
+    np.testing.assert_allclose(u.units(found)["angle_sd"], law.std(), rtol=1e-4)
+
+
+def test_the_table_of_a_chain_and_of_draws_alone():
+    found = made((4, 5, 3), draws=7, chains=2)
+    np.testing.assert_allclose(u.units(found, chain=1)["m"][:5], found.loc["layer0.magnitude"][1])
+    for other in (replace(found, loc={}, scale={}), replace(found, strategy="sgld")):  # whose loc is another thing
+        table = u.units(other, chain=1)[:5]
+        g, e = (found.draws[f"layer0.{site}"][1].astype(float) for site in ("magnitude", "angle"))
+        wanted = {
+            "m": g.mean(0),
+            "sd": g.std(0),
+            "angle": e.mean(0),
+            "angle_sd": e.std(0),
+            "mean_cosine": np.cos(e).mean(0),
+        }
+        for name, values in wanted.items():
+            np.testing.assert_allclose(table[name], values, err_msg=name)
+    assert u.units(replace(found, loc={**found.loc, "layer0.magnitude": np.zeros((2, 5))}))["log_alpha"][0] == np.inf
+
+
+def test_a_network_without_units_is_that_with_zero_weights(fitted):
+    few = replace(fitted, draws={site: values[:, :30] for site, values in fitted.draws.items()})
+    masks = {"layer0": np.arange(HIDDEN) % 3 == 0, "layer1": np.arange(CLASSES) == 1}
+    draws = u.without(few, masks)
+    for layer, mask in masks.items():
+        assert np.all((draws[f"{layer}.weight"] == 0) == mask) and np.all((draws[f"{layer}.magnitude"] == 0) == mask)
+    x = jnp.asarray(X)
+    np.testing.assert_allclose(predict(MODEL, draws, x).f[0], by_hand(draws, X), atol=2e-4)
+    whole = u.without(few, {})
+    assert all(np.array_equal(whole[site], few.draws[site]) for site in few.draws)
+    assert np.abs(predict(MODEL, whole, x).f[0] - by_hand(draws, X)).max() > 0.1
+    empty = predict(MODEL, u.without(few, u.removed(few, math.inf)), x).f[0]
+    h = np.tanh(few.draws["layer0.bias"][0])[:, None]
+    constant = h @ few.draws["layer1.weight"][0] + few.draws["layer1.bias"][0][:, None]
+    np.testing.assert_allclose(empty, np.broadcast_to(constant, empty.shape), atol=1e-5)  # biases are left
+
+
+def test_a_curve_removes_the_smallest_units_first(fitted):
+    few = replace(fitted, draws={site: values[:, :30] for site, values in fitted.draws.items()})
+    x, y = jnp.asarray(X), jnp.asarray(Y)
+    curve = u.curve(MODEL, few, x, y, [0.5, 0, 1, 0.25])
+    assert list(curve) == ["fraction", "removed", "accuracy", "mlpd"]
+    assert list(curve["fraction"]) == [0, 0.25, 0.5, 1] and list(curve["removed"]) == [0, 3, 6, 12]
+    table = u.units(few)
+    hidden = np.sort(table.loc[table["layer"] == "layer0", "shrunk"])
+    for gone, (_, row) in zip((0, 3, 6, 12), curve.iterrows(), strict=True):
+        masks = u.removed(few, hidden[gone] if gone < HIDDEN else math.inf)
+        assert sum(mask.sum() for mask in masks.values()) == gone and not masks["layer1"].any()
+        found = predict(MODEL, u.without(few, masks), x, y)
+        p = np.exp(found.f[0].astype(float))
+        p = (p / p.sum(axis=-1, keepdims=True)).mean(axis=0)
+        assert row["accuracy"] == pytest.approx(np.mean(p.argmax(axis=-1) == Y))
+        assert row["mlpd"] == pytest.approx(np.mean(np.log(p[np.arange(ROWS), Y])), abs=1e-4)
+    assert curve["accuracy"].iloc[0] > 0.8 > curve["accuracy"].iloc[-1]
+
+
+def test_the_inputs_of_a_regression_may_go_but_not_its_output(language):
+    model = gaussian(mlp(3), direction_magnitude.prior(over="inputs"), precision=4.0)
+    found, target = made((FEATURES, 3, 1), over="inputs"), X[:, 0]
+    x, y = (jnp.asarray(values) for values in (X, target))
+    if language == "pyro":
+        import torch
+
+        x, y = torch.tensor(X), torch.tensor(target)
+    curve = u.curve(model, found, x, y, (0, 1))
+    assert list(curve["removed"]) == [0, FEATURES]  # a layer of one output has its vectors over outputs
+    f = [by_hand(found.draws, values)[..., 0].mean(axis=0) for values in (X, 0 * X)]
+    np.testing.assert_allclose(curve["rmse"], [np.sqrt(np.mean((part - target) ** 2)) for part in f], rtol=1e-4)
+
+
+@pytest.mark.parametrize("over", ["outputs", "inputs"])
+@pytest.mark.parametrize("sizes", [(4, 3, 3), (3, 4, 5), (5, 4, 2)])
+def test_outputs_of_the_network_stay_and_its_inputs_go(over, sizes):
+    found = made(sizes, over)
+    masks = u.removed(found, math.inf)
+    assert masks["layer0"].all() and masks["layer1"].all() == (over == "inputs")
+    gone = u.without(found, {"layer1": np.arange(len(masks["layer1"])) == 1})["layer1.weight"] == 0
+    wanted = np.zeros(sizes[1:], bool)
+    wanted[(slice(None), 1) if over == "outputs" else 1] = True
+    assert np.all(gone == wanted)
+    assert not any(mask.any() for mask in u.removed(found, 0.0).values())
+
+
+def test_kernels_have_their_units_over_outputs():
+    found = made((3, 3, 4), over="inputs")
+    for site in ("base", "weight"):
+        found.draws[f"layer1.{site}"] = np.ones((1, 20, 5, 5, 3, 3), np.float32)
+    assert u.removed(found, math.inf)["layer0"].all() and not u.removed(found, math.inf)["layer1"].any()
+
+
+def test_what_does_not_fit_is_refused():
+    found = made((4, 5, 3), draws=2)
+    other = replace(found, draws={site: v for site, v in found.draws.items() if ".angle" not in site})
+    with pytest.raises(ValueError, match="needs a fit of the prior direction_magnitude"):
+        u.units(other)
+    with pytest.raises(ValueError, match="no chain 1; choose one from 0 to 0"):
+        u.units(found, chain=1)
+    with pytest.raises(ValueError, match="layer0 must be 5 booleans, one for each unit; got bool of shape"):
+        u.without(found, {"layer0": np.zeros(4, bool)})
+    with pytest.raises(ValueError, match="got int64"):
+        u.without(found, {"layer0": np.arange(5)})
+    with pytest.raises(ValueError, match="unknown layer 'layer4'"):
+        u.without(found, {"layer4": np.zeros(5, bool)})
+    for bad in (-1, math.nan):
+        with pytest.raises(ValueError, match="threshold of the length"):
+            u.removed(found, bad)
+    for bad in ([0, 1.1], [-0.1], [math.nan], []):
+        with pytest.raises(ValueError, match="lie between 0 and 1"):
+            u.curve(MODEL, found, X, Y, bad)
+    with pytest.raises(ValueError, match="its outputs, which stay; give it a hidden layer"):
+        u.curve(MODEL, made((4, 3)), X, Y)
