@@ -17,12 +17,16 @@ TERMS = {"float32": 5, "float64": 12}  # of it
 NARROW, NARROW_TERMS = 0.1, 10  # the log density changes by about this over [low, high] at most: a power series
 NEWTON = {"float32": 2, "float64": 3}  # steps, from starts that are within a few per cent
 REACH = 40.0  # the density is integrated as far as it exceeds exp(-REACH) of its largest value
-FLAT, FLAT_TERMS = 1.0, 18  # the log density differs from its mean by less than twice this: a power series
+FLAT, FLAT_TERMS = 1.0, {"float32": 13, "float64": 18}  # the log density differs from its mean by less than twice this: a power series
 MOST = 80.0  # an exponent, in single precision too
 Z_NODES = np.cos(np.pi * (np.arange(8) + 0.5) / 8)  # Chebyshev's
 V_NODES, V_POWERS = (1 + Z_NODES) / 2, np.linalg.inv(np.vander(Z_NODES))  # and from values there to a polynomial in z
 OTHER_ENDS = "the divergence of a truncated normal is known from the uniform law on the same interval alone"
-NODES, WEIGHTS = (v / 2 for v in np.polynomial.legendre.leggauss(64))  # on [-1/2, 1/2]
+# on [-1/2, 1/2]
+NODES, WEIGHTS = (
+    {"float32": few / 2, "float64": many / 2}
+    for few, many in zip(*map(np.polynomial.legendre.leggauss, (28, 64)), strict=True)
+)
 
 
 def _hazard(x: Any) -> Any:
@@ -71,9 +75,9 @@ def divergence(xp: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
     half = (high - low) / 2 / scale
     slope = ((low + high) / 2 - loc) / scale * half
     flat = (xp.abs(slope) < FLAT) & (half < FLAT)
-    s = 2 * _like(xp, NODES, scale)
+    s = 2 * _like(xp, NODES[_precision(scale)], scale)
     log_r = -_or_zero(xp, flat, slope)[..., None] * s - _or_zero(xp, flat, half)[..., None] ** 2 / 2 * (s**2 - 1 / 3)
-    weights = _like(xp, WEIGHTS, scale)
+    weights = _like(xp, WEIGHTS[_precision(scale)], scale)
     excess = xp.sum(weights * _expm1(log_r), axis=-1)  # E[r] - 1
     narrow = (xp.sum(weights * _r_log_r(log_r), axis=-1) - _r_log_r(xp.log1p(excess))) / (1 + excess)
     return _positive(xp, xp.where(flat, narrow, wide))
@@ -119,16 +123,16 @@ def _nodes(xp: Any, loc: Any, scale: Any, low: float, high: float) -> _Nodes:
     base = (anchor - loc) / scale
     reach = 2 * REACH / (xp.abs(base) + xp.sqrt(base**2 + 2 * REACH))
     left, right = xp.maximum((low - anchor) / scale, -reach), xp.minimum((high - anchor) / scale, reach)
-    offset = (left + right)[..., None] / 2 + (right - left)[..., None] * _like(xp, NODES, scale)
+    offset = (left + right)[..., None] / 2 + (right - left)[..., None] * _like(xp, NODES[_precision(scale)], scale)
     exponent = offset * (base[..., None] + offset / 2)
-    weights = (right - left)[..., None] * _like(xp, WEIGHTS, scale) * xp.exp(-exponent)
+    weights = (right - left)[..., None] * _like(xp, WEIGHTS[_precision(scale)], scale) * xp.exp(-exponent)
     return _Nodes(anchor, base, offset, exponent, weights, xp.sum(weights, axis=-1))
 
 
 def _expm1(z: Any) -> Any:
     """exp(z) - 1 for abs(z) up to 2, as a power series."""
     value = 0 * z
-    for n in range(FLAT_TERMS, 0, -1):
+    for n in range(FLAT_TERMS[_precision(z)], 0, -1):
         value = (value + 1) * z / n
     return value
 
@@ -136,7 +140,7 @@ def _expm1(z: Any) -> Any:
 def _r_log_r(z: Any) -> Any:
     """r log r - r + 1 at r = exp(z), for abs(z) up to 2: the sum of z^n (n - 1) / n!."""
     value = 0 * z
-    for n in range(FLAT_TERMS, 1, -1):
+    for n in range(FLAT_TERMS[_precision(z)], 1, -1):
         value = value * z + (n - 1) / math.factorial(n)
     return value * z**2
 
