@@ -54,21 +54,26 @@ def _value(name, shape):
     return np.asarray(rng.uniform(0.2, 1.2, shape) if "angle" in name else rng.normal(size=shape), np.float32)
 
 
-@pytest.mark.parametrize("spec", ["direction_magnitude", "direction_magnitude:over=inputs"])
-def test_all_ways_to_draw_have_the_same_expected_log_likelihood(spec):
+@pytest.mark.parametrize(
+    "spec, kinds",
+    [
+        ("direction_magnitude", ("sampled", "rows", "batch", "flipout")),
+        ("direction_magnitude:over=inputs", ("sampled", "flipout")),
+    ],
+)
+def test_all_ways_to_draw_have_the_same_expected_log_likelihood(spec, kinds):
     """Two layers: what differs is how alike the rows are, hence the variance."""
     model, params = net(spec, 4), {}
     keys = jax.random.split(jax.random.key(0), 10_000)
     drawn = {
         kind: np.asarray(jax.jit(jax.vmap(lambda key, kind=kind: parts_of(model, kind, key, params).log_lik))(keys))
-        for kind in KINDS
-        if kind != "learned"
+        for kind in kinds
     }
     errors = {kind: v.std() / math.sqrt(len(v)) for kind, v in drawn.items()}
     for kind, values in drawn.items():
         gap = values.mean() - drawn["sampled"].mean()
         assert abs(gap) < 4.5 * math.hypot(errors[kind], errors["sampled"]), kind
-    assert max(drawn[kind].var() for kind in ("rows", "batch", "flipout")) < drawn["sampled"].var()
+    assert max(drawn[kind].var() for kind in kinds[1:]) < drawn["sampled"].var()
 
 
 @pytest.mark.parametrize("kind", ["rows", "learned"])
