@@ -293,16 +293,16 @@ direction_views.sphere([direction.projected(alpha) for alpha in (0.01, 0.1, 1.0,
 # is what it is said to be.
 
 # %%
-direction_views.angles([direction.projected(alpha) for alpha in direction_views.PROJECTED], count=2000)
+direction_views.angles([direction.projected(alpha) for alpha in direction_views.PROJECTED], count=1000)
 
 # %%
-direction_views.angles([direction.tangent(alpha) for alpha in direction_views.PROJECTED], count=2000)
+direction_views.angles([direction.tangent(alpha) for alpha in direction_views.PROJECTED], count=1000)
 
 # %%
-direction_views.angles([direction.rotation_beta(alpha) for alpha in direction_views.BETA], count=2000)
+direction_views.angles([direction.rotation_beta(alpha) for alpha in direction_views.BETA], count=1000)
 
 # %%
-direction_views.angles([direction.rotation_normal(alpha) for alpha in direction_views.NORMAL], count=2000)
+direction_views.angles([direction.rotation_normal(alpha) for alpha in direction_views.NORMAL], count=1000)
 
 # %% [markdown]
 # ## Four ways to predict
@@ -313,9 +313,9 @@ direction_views.angles([direction.rotation_normal(alpha) for alpha in direction_
 
 # %%
 digits, small = data.load("digits"), mlp(256, 256, activation="relu")
-demo = {"none": None, "gauss_inp": 0.3, "rot_normal_x": 0.35, "rot_normal_rows": 0.35, "projected": 0.01}
+demo = {"gauss_inp": 0.3, "rot_normal_rows": 0.35, "projected": 0.01}
 found = {
-    method: judged(method, alpha, digits, small, 100, 0, 30).set_index("way")["accuracy"]
+    method: judged(method, alpha, digits, small, 60, 0, 20).set_index("way")["accuracy"]
     for method, alpha in demo.items()
 }
 pd.DataFrame(found).T.round(3)
@@ -379,7 +379,7 @@ ours.round(4)
 # On digits, 64-32 units:
 
 # %%
-one, model, fitted = variational("Var, a plane for each row", digits, mlp(64, 32, activation="relu"), 200, 0, lr=3e-3)
+one, model, fitted = variational("Var, a plane for each row", digits, mlp(64, 32, activation="relu"), 120, 0, lr=3e-3)
 one.round(3)
 
 # %%
@@ -397,4 +397,4 @@ units_plots.magnitudes(fitted)
 
 # %%
 x, y = jnp.asarray(digits.x_test), jnp.asarray(digits.y_test)
-units_plots.curve(units.curve(model, fitted, x, y, np.arange(0, 1.01, 0.1)))
+units_plots.curve(units.curve(model, fitted, x, y, np.arange(0, 1.01, 0.2)))

@@ -26,3 +26,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not PYRO and item.get_closest_marker("needs_pyro"):
             item.add_marker(pytest.mark.skip(reason="Pyro is not installed: pip install 'noisezoo[pyro]'"))
+
+
+MOST_MAPS = 30_000  # of the 65,530 that Linux allows a process by default: every compiled program takes some
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Forget compiled programs before a worker has more memory maps than it may have."""
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    try:
+        with open("/proc/self/maps") as maps:
+            many = sum(1 for _ in maps) > MOST_MAPS
+    except OSError:  # not Linux
+        return
+    if many:
+        import gc
+
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
