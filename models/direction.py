@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 
 from .ppl import PPL
-from .sphere import normalised
+from .sphere import normalised, rotate
 from .sphere import tangent as tangent_part
 
 RIGHT = math.pi / 2
@@ -125,11 +125,6 @@ def angle_between(v: Any, vhat: Any, axes: tuple[int, ...] = (-1,)) -> np.ndarra
     except ValueError:
         raise ValueError(f"v of shape {v.shape} and vhat of shape {vhat.shape} do not broadcast") from None
     return np.squeeze(2 * np.arctan2(apart, along), axes)
-
-
-def rotate(xp: Any, v: Any, z: Any, angle: Any, axes: tuple[int, ...] = (-1,)) -> Any:
-    """cos(angle) v + sin(angle) phi, phi the direction of z in the tangent space at the unit vectors v (eq 23)."""
-    return xp.cos(angle) * v + xp.sin(angle) * normalised(xp, tangent_part(xp, v, z, axes), axes)
 
 
 @cache

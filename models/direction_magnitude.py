@@ -38,10 +38,9 @@ log(pi / 2), eq 39 is exact.  NUTS needs a proper law of g.
 
 import math
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import divergence
-from .direction import DIRECTIONS, Direction
 from .names import unknown
 from .noise import Noise, gamma_dropout, gaussian_dropout
 from .per_row import PerRow
@@ -52,13 +51,16 @@ from .turned import Turned, axes
 from .weight import Prior
 from .weight_norm import check_entries, check_over, direction, entries, magnitude, side, units
 
+if TYPE_CHECKING:
+    from .direction import Direction  # which needs NumPy
+
 ON = ("weights", "activations", "both")
 STRETCHES: dict[str, Any] = {"none": None, "normal": gaussian_dropout, "gamma": gamma_dropout}
 MAGNITUDES = ("log_uniform", "half_cauchy", "gamma")
 
 
 @cache
-def noise(law: Direction | None, on: str = "weights", over: str = "outputs", stretch: Noise | None = None) -> Prior:
+def noise(law: "Direction | None", on: str = "weights", over: str = "outputs", stretch: Noise | None = None) -> Prior:
     """The prior ``(p, name, shape) -> weight`` of weight-normalised layers under direction noise.
 
     Parameters
@@ -92,7 +94,7 @@ def noise(law: Direction | None, on: str = "weights", over: str = "outputs", str
     return weight
 
 
-def _noisy(p: PPL, name: str, law: Direction | None, turned: Turned, stretch: Noise | None) -> Turned:
+def _noisy(p: PPL, name: str, law: "Direction | None", turned: Turned, stretch: Noise | None) -> Turned:
     """The weight under noise; a law that is no rotation has turned it here, alike for all rows."""
     shape, along = turned.shape, axes(turned.shape, turned.over)
     count = units(shape, turned.over)
@@ -105,7 +107,7 @@ def _noisy(p: PPL, name: str, law: Direction | None, turned: Turned, stretch: No
     return turned._replace(angle=law.angle(p, name, count, entries(shape, turned.over)), plane=z)
 
 
-def _signal(p: PPL, name: str, law: Direction | None, w: Any, stretch: Noise | None) -> Signal:
+def _signal(p: PPL, name: str, law: "Direction | None", w: Any, stretch: Noise | None) -> Signal:
     factor = _stretch(p, f"{name}.magnitude", stretch, ())
     if law is None:
         return Signal(w, None, None, factor)
@@ -139,6 +141,8 @@ def named(
     magnitude_alpha: float = 0.1,
 ) -> Prior:
     """`noise` from words and numbers: a law of `DIRECTIONS`, and a magnitude of `STRETCHES` with its variance."""
+    from .direction import DIRECTIONS
+
     if magnitude not in STRETCHES:
         raise unknown("noise on the magnitude", magnitude, STRETCHES)
     stretch = STRETCHES[magnitude]

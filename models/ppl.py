@@ -18,7 +18,6 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from .sphere import uniform_direction
-from .truncated_normal import local_truncated_normal, truncated_normal
 from .unnormalised import unnormalised
 
 PYRO_MISSING = "Pyro is not installed; install it with: pip install 'noisezoo[pyro]'"
@@ -103,14 +102,6 @@ class _Language(NamedTuple):
     uniform_direction: Any
 
 
-LAWS = {
-    "unnormalised": unnormalised,
-    "truncated_normal": truncated_normal,
-    "local_truncated_normal": local_truncated_normal,
-    "uniform_direction": uniform_direction,
-}
-
-
 @cache
 def language(name: str) -> PPL:
     """The language called `name`, ``"numpyro"`` or ``"pyro"``; raises ImportError with the fix if it is not there."""
@@ -128,7 +119,14 @@ def language(name: str) -> PPL:
     else:
         raise ValueError(f"unknown language {name!r}; choose 'numpyro' or 'pyro'")
     words = {word: getattr(module, word) for word in _Language._fields if hasattr(module, word)}
-    laws = {word: law(name) for word, law in LAWS.items()}
+    from . import truncated_normal  # which needs NumPy, as these languages do
+
+    laws = {
+        "unnormalised": unnormalised(name),
+        "truncated_normal": truncated_normal.truncated_normal(name),
+        "local_truncated_normal": truncated_normal.local_truncated_normal(name),
+        "uniform_direction": uniform_direction(name),
+    }
     return _Language(**{**words, **laws, "name": name, "dist": dist, "xp": xp})
 
 

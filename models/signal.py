@@ -6,11 +6,10 @@ norm(x).  A draw for each row costs one number per activation, not one per weigh
 
 from typing import Any, NamedTuple
 
-from .direction import rotate
 from .local import TINY
 from .network import linear
 from .ppl import ppl
-from .sphere import normalised
+from .sphere import normalised, rotate
 
 DENSE = "noise on activations is for dense layers; use on='weights' for the kernels of a convolution"
 

@@ -25,6 +25,11 @@ def tangent(xp: Any, v: Any, z: Any, axes: tuple[int, ...]) -> Any:
     return z - v * xp.sum(v * z, axis=axes, keepdims=True)
 
 
+def rotate(xp: Any, v: Any, z: Any, angle: Any, axes: tuple[int, ...] = (-1,)) -> Any:
+    """cos(angle) v + sin(angle) phi, phi the direction of z in the tangent space at the unit vectors v (eq 23)."""
+    return xp.cos(angle) * v + xp.sin(angle) * normalised(xp, tangent(xp, v, z, axes), axes)
+
+
 def log_density(xp: Any, v: Any, axes: tuple[int, ...]) -> Any:
     """log p(v) of each vector along `axes`, whose axes are gone from the answer; normalised."""
     n = math.prod(v.shape[axis] for axis in axes)

@@ -89,10 +89,10 @@ def test_a_direction_that_is_turned_far_fails_when_it_is_not_turned():
 
     d = data.load("digits")
     x, y = jnp.asarray(d.x_train), jnp.asarray(d.y_train)
-    model = categorical(mlp(256, 256, activation="relu"), catalogue.prior("projected:alpha=0.01"), 10)
+    model = categorical(mlp(256, 256, 256, activation="relu"), catalogue.prior("projected:alpha=0.04"), 10)
     config = SVI(guide="dropout", steps=1500, lr=3e-3, batch_size=100, draws=1)
     found = fit(model, config, x, y, progress=False)
     table = ways(model, points(found), jnp.asarray(d.x_test), jnp.asarray(d.y_test), draws=30)
-    assert table.loc["ensemble", "accuracy"] > 0.93
-    assert table.loc["centre", "accuracy"] < table.loc["ensemble", "accuracy"] - 0.02
+    assert table.loc["ensemble", "accuracy"] > 0.75
+    assert table.loc["centre", "accuracy"] < table.loc["ensemble", "accuracy"] - 0.1
     assert jax.tree.all(jax.tree.map(lambda v: np.isfinite(v).all(), points(found)))
