@@ -6,15 +6,15 @@ Kirichenko (2018), *Bayesian methods for regularisation of neural networks*, on 
 **As noise** (`noise`; sections 3.2 to 3.5), whose law stays what it is: any law of `models.direction`, and a mean-one
 noise on g, on weights, on activations, or on both.
 
-========================  =================================  ==========================================
-site                      law                                with the guide ``dropout``
-========================  =================================  ==========================================
-``layerN.base``           v: its direction uniform           a point
-``layerN.magnitude``      g: half-Cauchy                     a point
-``layerN.noise.*``        angle (or its radius and shift),   drawn; ``mask=function``: once for a
-                          plane z and magnitude, (units,)    minibatch, ``mask=example``: by each row
-``layerN.signal.noise.*``  the same of the activations       drawn, likewise
-========================  =================================  ==========================================
+=========================  =================================  ==========================================
+site                       law                                with the guide ``dropout``
+=========================  =================================  ==========================================
+``layerN.base``            v: its direction uniform           a point
+``layerN.magnitude``       g: half-Cauchy                     a point
+``layerN.noise.*``         angle (or its radius and shift),   drawn; ``mask=function``: once for a
+                           plane z and magnitude, (units,)    minibatch, ``mask=example``: by each row
+``layerN.signal.noise.*``  the same of the activations        drawn, likewise
+=========================  =================================  ==========================================
 
 With ``mask=example`` a rotation of *weights* is drawn for each row, too, exactly (`models.turned`): the thesis has one
 for the minibatch.

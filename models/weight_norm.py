@@ -1,12 +1,12 @@
 """Weight normalisation: w = g v / norm(v), a magnitude and a direction for each unit (Salimans & Kingma 2016).
 
-==================  ==========================================  ==========================
-site                law                                         guides ``local``, ``flipout``
-==================  ==========================================  ==========================
-``layerN.base``     v: its direction uniform (`models.sphere`)  a point
-``layerN.magnitude``  g: half-Cauchy                            log-normal
-``layerN.weight``   g v / norm(v), deterministic
-==================  ==========================================  ==========================
+====================  ==========================================  =============================
+site                  law                                         guides ``local``, ``flipout``
+====================  ==========================================  =============================
+``layerN.base``       v: its direction uniform (`models.sphere`)  a point
+``layerN.magnitude``  g: half-Cauchy                              log-normal
+``layerN.weight``     g v / norm(v), deterministic
+====================  ==========================================  =============================
 
 A point of v pays nothing, for directions are uniform, and its length is free: a guide with points leaves the law of v
 out, and the law of the length matters to strategies that sample v, or take the mode of all sites.
