@@ -38,7 +38,8 @@ from ..models.local import Unsampled
 from ..models.per_row import PerRow
 from ..models.ppl import ppl
 from .algorithm import Algorithm, of_guide
-from .local import Seeds, normal
+from .local import Seeds
+from .random import normal
 from .target import Sites, draw_rows, kept, on_rows, uniform
 
 OBJECTIVES = ("average", "importance", "tail_adaptive")

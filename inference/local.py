@@ -5,7 +5,6 @@ value, so it counts by its closed-form divergence alone.  Where all sites have v
 `TraceMeanField_ELBO`, with a weight on the divergences.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from ..models.local import Unsampled
 from ..models.ppl import language
 from . import normals, scales
 from .algorithm import Algorithm, of_guide
+from .random import normal, quick
 from .target import Sites, draw_rows, kept, on_rows
 
 MOST_SITES = 256  # of a guide
@@ -92,10 +92,13 @@ def _log_prob(site: dict) -> Any:
 
 
 class Seeds(Messenger):
-    """As `handlers.seed`, but all keys come from one split: a chain of splits costs as much as a small net's step."""
+    """As `handlers.seed`, but all keys come from one split: a chain of splits costs as much as a small net's step.
+
+    They are `quick` ones.
+    """
 
     def __init__(self, fn: Any, key: Any) -> None:
-        self.keys = iter(jax.random.split(key, MOST_SITES))
+        self.keys = iter(quick(jax.random.split(key, MOST_SITES)))
         super().__init__(fn)
 
     def process_message(self, msg: Any) -> None:
@@ -104,17 +107,6 @@ class Seeds(Messenger):
             msg["kwargs"]["rng_key"] = next(self.keys, None)
             if msg["kwargs"]["rng_key"] is None:
                 raise ValueError(f"a guide of more than {MOST_SITES} random sites; raise MOST_SITES in {__name__}")
-
-
-def normal(key: Any, shape: tuple[int, ...]) -> Any:
-    """Standard normals of 16 random bits each, two of a word: 65536 equally likely values, up to 4.2 either way.
-
-    The noise of a convolution is a good part of its step, and random bits are most of the price of the noise.
-    """
-    size = math.prod(shape)
-    words = jax.lax.optimization_barrier(jax.random.bits(key, (-(-size // 2),), jnp.uint32))  # or each is made twice
-    unit = [((half.astype(jnp.float32) + 0.5) * 2.0**-15 - 1) for half in (words & 0xFFFF, words >> 16)]
-    return (math.sqrt(2) * jnp.concatenate([jax.lax.erf_inv(u) for u in unit])[:size]).reshape(shape)
 
 
 class LocalNormal(dist.Normal):

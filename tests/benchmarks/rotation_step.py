@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 from local_step import BATCH, CLASSES, compare, data
 from noisezoo.inference.engine import Engine
-from noisezoo.inference.local import normal
+from noisezoo.inference.random import normal
 from noisezoo.inference.svi import SVI, algorithm
 from noisezoo.inference.target import sites
 from noisezoo.models import direction_magnitude, divergence, truncated_normal
