@@ -71,7 +71,13 @@ def divergence(xp: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
     terms are sums of squares, and the second is of higher order than the first.
     """
     loc, scale = _arrays(xp, loc, scale)
-    at = _nodes(xp, loc, scale, low, high)
+    fixed = [_constant(v) for v in (loc, scale)]
+    at = _nodes(xp, *fixed, low, high)
+    by_loc, by_scale = _slopes(at, fixed[1])
+    return _divergence(xp, at, *fixed, low, high) + by_loc * (loc - fixed[0]) + by_scale * (scale - fixed[1])
+
+
+def _divergence(xp: Any, at: "_Nodes", loc: Any, scale: Any, low: float, high: float) -> Any:
     wide = xp.log((high - low) / scale) - xp.log(at.integral) - at.mean(at.exponent)
     half = (high - low) / 2 / scale
     slope = ((low + high) / 2 - loc) / scale * half
@@ -82,6 +88,16 @@ def divergence(xp: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
     excess = xp.sum(weights * _expm1(log_r), axis=-1)  # E[r] - 1
     narrow = (xp.sum(weights * _r_log_r(log_r), axis=-1) - _r_log_r(xp.log1p(excess))) / (1 + excess)
     return _positive(xp, xp.where(flat, narrow, wide))
+
+
+def _slopes(at: "_Nodes", scale: Any) -> tuple[Any, Any]:
+    """The derivatives of the divergence, covariances of log q with the scores.
+
+    With x = (e - loc) / scale they are -Cov(x, x^2) / (2 scale) and -Var(x^2) / (2 scale); up to constants x is the
+    `offset` and x^2 / 2 the `exponent`.
+    """
+    bend = at.exponent - at.mean(at.exponent)[..., None]
+    return -at.mean(at.offset * bend) / scale, -2 * at.mean(bend**2) / scale
 
 
 def mean(xp: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
@@ -491,6 +507,17 @@ def _arrays(xp: Any, *values: Any) -> list[Any]:
 def _like(xp: Any, values: Any, array: Any) -> Any:
     """`values` in the precision, and on the device, of an array."""
     return array.new_tensor(values) if hasattr(array, "new_tensor") else xp.asarray(values, dtype=array.dtype)
+
+
+def _constant(value: Any) -> Any:
+    """The value, to be differentiated no further."""
+    if hasattr(value, "detach"):
+        return value.detach()
+    if isinstance(value, np.ndarray | np.generic):
+        return value
+    from jax.lax import stop_gradient
+
+    return stop_gradient(value)
 
 
 def _or_zero(xp: Any, where: Any, value: Any) -> Any:

@@ -197,6 +197,17 @@ def test_divergence_is_smooth_where_the_two_forms_meet():
     assert one == pytest.approx(other, abs=1e-8)
 
 
+def test_the_divergence_has_the_derivatives_of_its_differences():
+    with jax.enable_x64(True):
+        loc, scale = (jnp.asarray(v) for v in np.broadcast_arrays(LOC, SCALE))
+        by = jax.grad(lambda *at: tn.divergence(jnp, *at, *ENDS).sum(), (0, 1))(loc, scale)
+    up, down = 1 + 1e-5, 1 - 1e-5
+    by_loc = [tn.divergence(np, LOC + s * 1e-5 * SCALE, SCALE, *ENDS) for s in (1, -1)]
+    by_scale = [tn.divergence(np, LOC, SCALE * s, *ENDS) for s in (up, down)]
+    for got, pair in zip(by, (by_loc, by_scale), strict=True):
+        np.testing.assert_allclose(np.asarray(got) * SCALE, (pair[0] - pair[1]) / 2e-5, rtol=1e-7, atol=2e-8)
+
+
 def test_divergence_at_the_far_ends(language):
     """In single precision: never negative, finite derivatives, and right."""
     loc, scale = FAR
