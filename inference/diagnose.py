@@ -126,6 +126,15 @@ def classification(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict[st
     }
 
 
+def error_and_density(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict[str, float]:
+    """``accuracy``, or ``rmse`` where the target is real, and ``mlpd``, from function values and log densities."""
+    if not np.issubdtype(y.dtype, np.floating):
+        found = classification(y, f, log_lik)
+        return {"accuracy": found["accuracy"], "mlpd": found["mlpd"]}
+    rmse = float(np.sqrt(np.mean((f.mean(axis=0, dtype=np.float64) - y) ** 2)))
+    return {"rmse": rmse, "mlpd": _mean_log_density(log_lik)}
+
+
 def _mean_log_density(log_lik: np.ndarray) -> float:
     """The mean over rows of the log of the mean density over the draws."""
     return float(np.mean(logsumexp(log_lik, axis=0) - np.log(len(log_lik))))

@@ -23,9 +23,9 @@ import pandas as pd
 from ..models import truncated_normal
 from ..models.names import unknown
 from ..models.weight_norm import wide
-from .diagnose import classification, regression
+from .diagnose import error_and_density
 from .fit import Arrays, Fit
-from .predict import Prediction, predict
+from .predict import predict
 from .sparsity import log_alpha
 
 QUARTER = math.pi / 2  # where the angle ends
@@ -161,7 +161,9 @@ def curve(
     for fraction in fractions:
         gone = np.isin(np.arange(len(table)), order[: round(fraction * len(order))])
         found = predict(model, without(fit, _masks(table, gone), chain), x, y)
-        rows.append({"fraction": fraction, "removed": int(gone.sum()), **_judged(np.asarray(y), found)})
+        assert found.log_lik is not None  # there is a y
+        judged = error_and_density(np.asarray(y), found.f[0], found.log_lik[0])
+        rows.append({"fraction": fraction, "removed": int(gone.sum()), **judged})
     return pd.DataFrame(rows)
 
 
@@ -222,13 +224,3 @@ def _over(fit: Fit | Learned, layer: str) -> str:
 def _masks(table: pd.DataFrame, gone: np.ndarray) -> Arrays:
     """A mask for each layer, of one for all rows of `units`."""
     return {str(layer): gone[rows] for layer, rows in table.groupby("layer", sort=False).indices.items()}
-
-
-def _judged(y: np.ndarray, found: Prediction) -> dict[str, float]:
-    assert found.log_lik is not None  # there is a y
-    f, draws, log_lik = found.f[0], found.y[0], found.log_lik[0]
-    if np.issubdtype(y.dtype, np.floating):
-        numbers, error = regression(y, f, draws, log_lik), "rmse"
-    else:
-        numbers, error = classification(y, f, log_lik), "accuracy"
-    return {error: numbers[error], "mlpd": numbers["mlpd"]}

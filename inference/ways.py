@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
 
 from ..models.ppl import ppl, trace
-from .diagnose import classification
+from .diagnose import error_and_density
 from .dropout import is_noise
 from .fit import Arrays
 
@@ -38,12 +37,12 @@ def ways(model: Callable, points: Arrays, x: Any, y: Any, draws: int = 50, seed:
         raise ValueError(f"draws must be positive, got {draws}")
     targets = np.asarray(y)
     drawn = [_network(model, "average", points, seed * draws + i, x, y) for i in range(draws)]
-    each = pd.DataFrame([_judged(targets, *network) for network in drawn])
+    each = pd.DataFrame([error_and_density(targets, *network) for network in drawn])
     rows = {
-        "ensemble": _judged(targets, *map(np.concatenate, zip(*drawn, strict=True))),
+        "ensemble": error_and_density(targets, *map(np.concatenate, zip(*drawn, strict=True))),
         "one_draw": dict(each.mean()),
-        "mean_weights": _judged(targets, *_network(model, "mean_weight", points, seed, x, y)),
-        "centre": _judged(targets, *_network(model, "centre", points, seed, x, y)),
+        "mean_weights": error_and_density(targets, *_network(model, "mean_weight", points, seed, x, y)),
+        "centre": error_and_density(targets, *_network(model, "centre", points, seed, x, y)),
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -51,15 +50,6 @@ def ways(model: Callable, points: Arrays, x: Any, y: Any, draws: int = 50, seed:
 def networks(model: Callable, points: Arrays, x: Any, y: Any, draws: int = 50, seed: int = 0) -> np.ndarray:
     """Function values (draws, rows[, classes]) of so many networks, noise drawn from its prior."""
     return np.concatenate([_network(model, "average", points, seed * draws + i, x, y)[0] for i in range(draws)])
-
-
-def _judged(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict[str, float]:
-    """Of networks (draws, rows[, classes]), their predictive densities averaged."""
-    if np.issubdtype(y.dtype, np.floating):
-        error = {"rmse": float(np.sqrt(np.mean((f.mean(axis=0, dtype=np.float64) - y) ** 2)))}
-        return {**error, "mlpd": float(np.mean(logsumexp(log_lik, axis=0) - np.log(len(log_lik))))}
-    found = classification(y, f, log_lik)
-    return {"accuracy": found["accuracy"], "mlpd": found["mlpd"]}
 
 
 def points(fit: Any) -> Arrays:
