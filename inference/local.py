@@ -23,6 +23,7 @@ from numpyro.primitives import Messenger
 
 from ..models.local import Unsampled
 from ..models.ppl import language
+from ..models.truncated_normal import truncated_normal
 from . import normals, scales
 from .algorithm import Algorithm, of_guide
 from .random import normal, quick
@@ -94,11 +95,11 @@ def _log_prob(site: dict) -> Any:
 class Seeds(Messenger):
     """As `handlers.seed`, but all keys come from one split: a chain of splits costs as much as a small net's step.
 
-    They are `quick` ones.
+    Laws that are drawn in one pass get a `quick` one.
     """
 
     def __init__(self, fn: Any, key: Any) -> None:
-        self.keys = iter(quick(jax.random.split(key, MOST_SITES)))
+        self.keys = iter(jax.random.split(key, MOST_SITES))
         super().__init__(fn)
 
     def process_message(self, msg: Any) -> None:
@@ -107,6 +108,15 @@ class Seeds(Messenger):
             msg["kwargs"]["rng_key"] = next(self.keys, None)
             if msg["kwargs"]["rng_key"] is None:
                 raise ValueError(f"a guide of more than {MOST_SITES} random sites; raise MOST_SITES in {__name__}")
+            if _in_one_pass(msg.get("fn")):
+                msg["kwargs"]["rng_key"] = quick(msg["kwargs"]["rng_key"])
+
+
+def _in_one_pass(law: Any) -> bool:
+    while hasattr(law, "base_dist"):
+        law = law.base_dist
+    laws = (dist.Normal, dist.Uniform, dist.BernoulliProbs, dist.BernoulliLogits, truncated_normal("numpyro"))
+    return isinstance(law, laws)
 
 
 class LocalNormal(dist.Normal):

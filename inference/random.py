@@ -2,7 +2,8 @@
 
 JAX rolls the rounds of its generator into a loop on a CPU, which compiles sooner and streams its numbers through memory
 at every turn, and takes one word from each hash instead of two.  `quick` gives a key whose numbers come from the same
-hash unrolled: whatever is drawn with it, by JAX or by a distribution, costs less.
+hash unrolled.  It is for laws that are drawn in one pass: JAX draws gamma variates element by element with any key but
+its own, and Poisson ones not at all.
 """
 
 import math

@@ -71,10 +71,10 @@ def divergence(xp: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
     terms are sums of squares, and the second is of higher order than the first.
     """
     loc, scale = _arrays(xp, loc, scale)
-    fixed = [_constant(v) for v in (loc, scale)]
-    at = _nodes(xp, *fixed, low, high)
-    by_loc, by_scale = _slopes(at, fixed[1])
-    return _divergence(xp, at, *fixed, low, high) + by_loc * (loc - fixed[0]) + by_scale * (scale - fixed[1])
+    m, s = _constant(loc), _constant(scale)
+    at = _nodes(xp, m, s, low, high)
+    by_loc, by_scale = _slopes(at, s)
+    return _divergence(xp, at, m, s, low, high) + by_loc * (loc - m) + by_scale * (scale - s)
 
 
 def _divergence(xp: Any, at: "_Nodes", loc: Any, scale: Any, low: float, high: float) -> Any:

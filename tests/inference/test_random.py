@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.extend.random import threefry_2x32
+from noisezoo.inference.local import Seeds
 from noisezoo.inference.random import normal, quick, threefry
 from numpyro import distributions as dist
+from numpyro import handlers, sample
 from scipy import stats
 
 KEY = jax.random.PRNGKey(0)
@@ -48,13 +50,26 @@ def test_bits_are_uniform(width):
     [
         (dist.Normal(0.0, 1.0), stats.norm.cdf),
         (dist.Uniform(0.0, 1.0), stats.uniform.cdf),
-        (dist.Gamma(0.7, 1.0), stats.gamma(0.7).cdf),
-        (dist.Beta(0.5, 2.0), stats.beta(0.5, 2.0).cdf),
+        (dist.Laplace(0.0, 1.0), stats.laplace.cdf),
     ],
 )
 def test_distributions_draw_with_a_quick_key(law, exact):
     found = np.asarray(law.sample(quick(KEY), (20_000,)), np.float64)
     assert stats.kstest(found, exact).pvalue > 1e-3
+
+
+def test_only_laws_that_are_drawn_in_one_pass_get_a_quick_key():
+    """A Poisson variate could not be drawn with one."""
+
+    def program():
+        sample("normal", dist.Normal(0.0, 1.0).expand([3]).to_event(1))
+        sample("bernoulli", dist.Bernoulli(0.5).expand([3]).to_event(1))
+        sample("gamma", dist.Gamma(2.0, 1.0).expand([3]).to_event(1))
+        sample("poisson", dist.Poisson(2.0))
+
+    sites = handlers.trace(Seeds(program, KEY)).get_trace()
+    keys = {name: site["kwargs"]["rng_key"] for name, site in sites.items()}
+    assert {name for name, key in keys.items() if key.dtype == quick(KEY).dtype} == {"normal", "bernoulli"}
 
 
 def test_a_rare_event():
