@@ -12,7 +12,7 @@ from noisezoo.inference.nuts import NUTS
 from noisezoo.inference.svi import SVI
 from noisezoo.models import catalogue, divergence, truncated_normal
 from noisezoo.models.likelihood import categorical, gaussian
-from noisezoo.models.network import mlp
+from noisezoo.models.network import conv, layer, mlp
 from noisezoo.models.ppl import language
 from scipy import stats
 
@@ -83,14 +83,14 @@ def test_the_guide_pays_for_angles_and_magnitudes_in_closed_form(kind):
     paid = float(parts_of(model, kind, jax.random.key(0), params).kl)
     at = {k: np.asarray(v, np.float64) for k, v in params.items()}
     expected = 0.0
-    for layer in ("layer0", "layer1"):
-        angle = (at[f"{layer}.angle.loc"], np.exp(at[f"{layer}.angle.log_scale"]))
+    for name in ("layer0", "layer1"):
+        angle = (at[f"{name}.angle.loc"], np.exp(at[f"{name}.angle.log_scale"]))
         expected += truncated_normal.divergence(np, *angle, 0.0, QUARTER).sum()
         expected += divergence.log_uniform(
-            np, at[f"{layer}.magnitude.loc"], np.exp(at[f"{layer}.magnitude.log_scale"])
+            np, at[f"{name}.magnitude.loc"], np.exp(at[f"{name}.magnitude.log_scale"])
         ).sum()
         for site in ("bias", "plane") if kind == "learned" else ("bias",):
-            mean, sd = at[f"{layer}.{site}.loc"], np.exp(at[f"{layer}.{site}.log_scale"])
+            mean, sd = at[f"{name}.{site}.loc"], np.exp(at[f"{name}.{site}.log_scale"])
             expected += np.sum(0.5 * (mean**2 + sd**2 - 1) - np.log(sd))
     assert paid == pytest.approx(expected, rel=1e-4)
 
@@ -178,13 +178,18 @@ def test_the_elbo_is_below_the_evidence(polar):
     assert evidence > whole - 0.5  # v was learned
 
 
-def test_classes_and_kernels_fit():
-    """An image network with the guide, as a smoke of act on columns."""
-    from noisezoo.models.network import lenet5
+def images(p, x, prior, out):
+    """A convolution of four 3 x 3 kernels, and a dense layer."""
+    h = x.T.reshape((1, 6, 6, x.shape[0]))
+    h = p.xp.maximum(conv(p.xp, h, prior(p, "layer0", (3, 3, 1, 4))), 0.0)
+    return layer(p, h.reshape((-1, x.shape[0])).T, prior, "layer1", out)
 
-    images = jnp.asarray(RNG.normal(size=(8, 256)), jnp.float32)
+
+def test_classes_and_kernels_fit():
+    """A network for images with the guide: a kernel, whose vectors are over outputs, and columns that are turned."""
+    x = jnp.asarray(RNG.normal(size=(8, 36)), jnp.float32)
     labels = jnp.asarray(np.arange(8) % 3)
-    model = categorical(lenet5(), catalogue.prior("direction_magnitude:over=inputs"), 3)
-    found = fit(model, SVI(guide="local", steps=3, lr=1e-3, batch_size=4, draws=1), images, labels, progress=False)
+    model = categorical(images, catalogue.prior("direction_magnitude:over=inputs"), 3)
+    found = fit(model, SVI(guide="local", steps=3, lr=1e-3, batch_size=4, draws=1), x, labels, progress=False)
     assert np.all(np.isfinite(found.history["loss"]))
-    assert found.draws["layer0.angle"].shape == (1, 1, 20) and found.draws["layer2.angle"].shape == (1, 1, 50)
+    assert found.draws["layer0.angle"].shape == (1, 1, 4) and found.draws["layer1.angle"].shape == (1, 1, 64)

@@ -25,7 +25,6 @@ CONFIGS = {
     "sgld": SGLD(warmup=300, draws=50, thin=3, step_size=0.01, chains=2, batch_size=20),
     "sgnht": SGNHT(warmup=300, draws=50, thin=3, step_size=0.01, chains=2, batch_size=20),
     "mclmc": MCLMC(warmup=1000, draws=50, thin=3, chains=2),
-    "mclmc vectorised": MCLMC(warmup=1000, draws=50, thin=3, chains=2, method="vectorised"),
 }
 
 
