@@ -29,10 +29,9 @@ def quick(key: Any) -> Any:
 def normal(key: Any, shape: tuple[int, ...]) -> Any:
     """Standard normals of 16 random bits each, two of a word: 65536 equally likely values, up to 4.2 either way."""
     size = math.prod(shape)
-    words = jax.lax.optimization_barrier(jax.random.bits(quick(key), (-(-size // 2),), jnp.uint32))
-    halves = jax.lax.optimization_barrier(
-        jnp.concatenate([words & 0xFFFF, words >> 16])[:size]
-    )  # or each is made twice
+    barrier = jax.lax.optimization_barrier  # or words, and halves, are made more than once
+    words = barrier(jax.random.bits(quick(key), (-(-size // 2),), jnp.uint32))
+    halves = barrier(jnp.concatenate([words & 0xFFFF, words >> 16])[:size])
     unit = (halves.astype(jnp.float32) + 0.5) * 2.0**-15 - 1
     return (math.sqrt(2) * jax.lax.erf_inv(unit)).reshape(shape)
 
