@@ -12,7 +12,6 @@ same cores, so the ratios mean something on an idle machine, or with ``OMP_NUM_T
 """
 
 import argparse
-import json
 import statistics
 import time
 from functools import partial
@@ -26,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from noisezoo.models import network
 from noisezoo.models.ppl import language
+from told import tell
 
 BATCH, ROWS, CLASSES, RATE = 100, 2000, 10, 1e-3
 LAYOUTS = ("channels_first", "channels_last")
@@ -155,11 +155,7 @@ def main():
     check(arrays, x, y)
     zoo = zoo_run(arrays, x, y, options.steps)
     hand = {layout: torch_run(arrays, x, y, options.steps, layout) for layout in LAYOUTS}
-    text = json.dumps({f"lenet5 {k}": compare(zoo, run, options.pairs) for k, run in hand.items()}, indent=1)
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    tell({f"lenet5 {k}": compare(zoo, run, options.pairs) for k, run in hand.items()}, options.out)
 
 
 if __name__ == "__main__":

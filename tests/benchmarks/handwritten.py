@@ -8,7 +8,6 @@ either, in alternating order, after both are compiled; the ratio of a pair is zo
 """
 
 import argparse
-import json
 import statistics
 import time
 from functools import partial
@@ -28,6 +27,7 @@ from noisezoo.models.network import mlp
 from noisezoo.models.noise import half_cauchy
 from noisezoo.models.weight import prior
 from numpyro import infer
+from told import tell
 
 UNITS, DRAWS, STEPS = 50, 150, 10_000
 
@@ -132,11 +132,7 @@ def main():
     data = noisezoo.data.load("diabetes")
     x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
     result = {name: compare(pair(x, y), options.pairs) for name, pair in (("nuts", nuts_pair), ("svi", svi_pair))}
-    text = json.dumps(result, indent=1, default=float)
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    tell(result, options.out)
 
 
 if __name__ == "__main__":

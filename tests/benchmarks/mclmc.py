@@ -12,7 +12,6 @@ sds.
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from noisezoo.inference.nuts import NUTS
 from noisezoo.inference.predict import predict
 from noisezoo.inference.run import fit
 from noisezoo.models import catalogue
+from told import tell
 
 CHAINS = 2
 AXES = {"chain_axis": 0, "draw_axis": 1}
@@ -96,11 +96,7 @@ def main():
         "nuts": NUTS(warmup=options.warmup, draws=options.draws, chains=CHAINS),
     }
     result = summary([pair(model, configs, data, seed) for seed in range(1, options.pairs + 1)])
-    text = json.dumps({"prior": options.prior, **result}, indent=1)
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    tell({"prior": options.prior, **result}, options.out)
 
 
 if __name__ == "__main__":

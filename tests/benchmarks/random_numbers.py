@@ -6,7 +6,6 @@
 """
 
 import argparse
-import json
 import statistics
 import time
 from functools import partial
@@ -15,6 +14,7 @@ from pathlib import Path
 import jax
 from noisezoo.inference.random import normal, quick
 from numpyro import distributions as dist
+from told import tell
 
 LAWS = {
     "bernoulli": dist.Bernoulli(0.995),
@@ -53,11 +53,7 @@ def main():
     for name, law in LAWS.items():
         draw = partial(law.sample, sample_shape=shape)
         result[name] = measured(lambda key, draw=draw: draw(quick(key)), draw, pairs)
-    text = json.dumps({"size": options.size, "pairs": pairs, **result}, indent=1)
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    tell({"size": options.size, "pairs": pairs, **result}, options.out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Each run is a fresh process that imports noisezoo and takes one NUTS draw of a h
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -15,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from told import tell
 
 PROGRAM = """
 import sys
@@ -62,11 +63,7 @@ def main():
     }
     for i, what in enumerate(("process", "compile")):
         result[f"second_over_first_{what}"] = statistics.median(r["second"][i] / r["first"][i] for r in rounds)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    tell(result, options.out)
 
 
 if __name__ == "__main__":
