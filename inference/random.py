@@ -27,13 +27,16 @@ def quick(key: Any) -> Any:
 
 
 def normal(key: Any, shape: tuple[int, ...]) -> Any:
-    """Standard normals of 16 random bits each, two of a word: 65536 equally likely values, up to 4.2 either way."""
+    """Standard normals of 16 random bits each, two of a word: 65536 equally likely values, up to 4.2 either way.
+
+    They are looked up: XLA makes what takes arithmetic anew for everyone who uses it.
+    """
     size = math.prod(shape)
-    barrier = jax.lax.optimization_barrier  # or words, and halves, are made more than once
+    barrier = jax.lax.optimization_barrier  # or words are made more than once
     words = barrier(jax.random.bits(quick(key), (-(-size // 2),), jnp.uint32))
-    halves = barrier(jnp.concatenate([words & 0xFFFF, words >> 16])[:size])
-    unit = (halves.astype(jnp.float32) + 0.5) * 2.0**-15 - 1
-    return (math.sqrt(2) * jax.lax.erf_inv(unit)).reshape(shape)
+    known = jnp.asarray(_quantiles())
+    drawn = [known.at[halves].get(mode="promise_in_bounds") for halves in (words & 0xFFFF, words >> 16)]
+    return jnp.concatenate(drawn)[:size].reshape(shape)
 
 
 def threefry(key: Any, counts: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -60,6 +63,14 @@ def _bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
     if width == 64:
         drawn = drawn.reshape(-1, 2)
     return jax.lax.bitcast_convert_type(drawn, f"uint{width}").reshape(-1)[:size].reshape(shape)
+
+
+@cache
+def _quantiles() -> np.ndarray:
+    """The 65536 normals (float32), the least one first."""
+    with jax.ensure_compile_time_eval():
+        unit = (jnp.arange(2**16, dtype=jnp.float32) + 0.5) * 2.0**-15 - 1
+        return np.asarray(math.sqrt(2) * jax.lax.erf_inv(unit))
 
 
 @cache

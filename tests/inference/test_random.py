@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.extend.random import threefry_2x32
 from noisezoo.inference.local import Seeds
-from noisezoo.inference.random import normal, quick, threefry
+from noisezoo.inference.random import _quantiles, normal, quick, threefry
 from numpyro import distributions as dist
 from numpyro import handlers, sample
 from scipy import stats
@@ -103,3 +103,10 @@ def test_the_cheap_normals_are_normal():
     assert abs(found.mean()) < SIGMAS * len(found) ** -0.5
     assert abs(found.var() - 1) < SIGMAS * (2 / len(found)) ** 0.5
     assert np.isfinite(found).all() and np.abs(found).max() < 4.4
+
+
+def test_the_cheap_normals_are_the_quantiles():
+    """Of 65536 numbers in the middle of as many equal parts of (0, 1)."""
+    exact = stats.norm.ppf((np.arange(2**16) + 0.5) / 2**16)
+    np.testing.assert_allclose(_quantiles(), exact, rtol=1e-4, atol=1e-7)
+    assert np.isin(normal(KEY, (1000,)), _quantiles()).all()
