@@ -23,6 +23,7 @@ Three ways to predict: the ``average`` over draws of the noise (the ensemble; wi
 switched off.  For noise that multiplies weights the last two are the same.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -45,7 +46,11 @@ from .target import Sites, draw_rows, kept, on_rows, uniform
 OBJECTIVES = ("average", "importance", "tail_adaptive")
 MASKS = ("function", "example")
 PREDICTIONS = ("average", "mean_weight", "centre")
-NO_MEAN = "svi with guide dropout: the noise at {} has no known mean for a mean weight; use prediction=average"
+NO_MEAN = "the noise at {} has no known mean for a mean weight; use prediction=average"
+
+
+class NoKnownMean(ValueError):
+    """There is no mean weight."""
 
 
 class State(NamedTuple):
@@ -176,16 +181,24 @@ def by_row(site: dict, normal: Callable, draws: Callable) -> Any:
 def put(site: dict, prediction: str) -> Any:
     """Where a prediction without noise puts a noise site: at its mean, or at its centre; None to draw it.
 
-    Sites whose mean is not that of the weights say where to go by ``infer={"mean": ..., "centre": ...}``.
+    Sites whose mean is not that of the weights say where to go by ``infer={"mean": ..., "centre": ...}``, with a mean
+    of NaN if none is known.  Raises `NoKnownMean`.
     """
     if prediction == "average":
         return None
     place = site["infer"].get("centre" if prediction == "centre" else "mean", site["infer"].get("mean"))
-    return mean(site) if place is None else jnp.full(site["fn"].shape(), place)
+    return mean(site) if place is None else jnp.full(site["fn"].shape(), known(site, place))
+
+
+def known(site: dict, place: float) -> float:
+    """`place`; raises `NoKnownMean` if it is not a number."""
+    if math.isnan(place):
+        raise NoKnownMean(NO_MEAN.format(site["name"]))
+    return place
 
 
 def mean(site: dict) -> Any:
-    """The mean of a noise at its site; raises ValueError if it has none that is known."""
+    """The mean of a noise at its site; raises `NoKnownMean` if it has none that is known."""
     with jax.ensure_compile_time_eval():
         try:
             found = jnp.broadcast_to(site["fn"].mean, site["fn"].shape())
@@ -193,4 +206,4 @@ def mean(site: dict) -> Any:
             found = jnp.asarray(jnp.nan)
         if bool(jnp.isfinite(found).all()):
             return found
-    raise ValueError(NO_MEAN.format(site["name"]))
+    raise NoKnownMean(NO_MEAN.format(site["name"]))

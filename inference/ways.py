@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..models.ppl import ppl, trace
 from .diagnose import error_and_density
-from .dropout import is_noise
+from .dropout import NoKnownMean, is_noise
 from .fit import Arrays
 
 
@@ -31,8 +31,16 @@ def ways(model: Callable, points: Arrays, x: Any, y: Any, draws: int = 50, seed:
     draws : how many networks.
 
     Returns a frame with a row for each way and the columns ``accuracy`` (a share; for a regression ``rmse``) and
-    ``mlpd`` (mean log predictive density, nats).  Raises ValueError unless `draws` is positive.
+    ``mlpd`` (mean log predictive density, nats); no numbers where they need a mean that is not known.  Raises
+    ValueError unless `draws` is positive.
     """
+
+    def without_noise(prediction: str) -> dict[str, float]:
+        try:
+            return error_and_density(targets, *_network(model, prediction, points, seed, x, y))
+        except NoKnownMean:
+            return {}
+
     if draws < 1:
         raise ValueError(f"draws must be positive, got {draws}")
     targets = np.asarray(y)
@@ -41,8 +49,8 @@ def ways(model: Callable, points: Arrays, x: Any, y: Any, draws: int = 50, seed:
     rows = {
         "ensemble": error_and_density(targets, *map(np.concatenate, zip(*drawn, strict=True))),
         "one_draw": dict(each.mean()),
-        "mean_weights": error_and_density(targets, *_network(model, "mean_weight", points, seed, x, y)),
-        "centre": error_and_density(targets, *_network(model, "centre", points, seed, x, y)),
+        "mean_weights": without_noise("mean_weight"),
+        "centre": without_noise("centre"),
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 

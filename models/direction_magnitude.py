@@ -101,7 +101,8 @@ def _noisy(p: PPL, name: str, law: "Direction | None", turned: Turned, stretch: 
     turned = turned._replace(factors=(*turned.factors, _stretch(p, f"{name}.magnitude", stretch, count)))
     if law is None:
         return turned
-    z = _plane(p, name, shape, per_row=law.angle is not None)
+    places = {"mean": math.nan, "centre": 0.0} if law.angle is None else {}
+    z = _plane(p, name, shape, per_row=law.angle is not None, **places)
     if law.angle is None:
         return turned._replace(direction=law.turn(p.xp, turned.direction, z, axes=along))
     return turned._replace(angle=law.angle(p, name, count, entries(shape, turned.over)), plane=z)
@@ -115,10 +116,10 @@ def _signal(p: PPL, name: str, law: "Direction | None", w: Any, stretch: Noise |
     return Signal(w, law.angle(p, name, (), w.shape[0]), _plane(p, name, w.shape[:1]), factor)
 
 
-def _plane(p: PPL, name: str, shape: tuple[int, ...], per_row: bool = True) -> Any:
+def _plane(p: PPL, name: str, shape: tuple[int, ...], per_row: bool = True, **places: float) -> Any:
     """Standard normals whose part at right angles to v is where it turns to."""
     law = p.dist.Normal(0.0, 1.0).expand(shape).to_event(len(shape))
-    return p.sample(f"{name}.plane", law, infer={"guide": "plane", "per_row": per_row})
+    return p.sample(f"{name}.plane", law, infer={"guide": "plane", "per_row": per_row, **places})
 
 
 def _stretch(p: PPL, name: str, stretch: Noise | None, shape: tuple[int, ...]) -> Any:

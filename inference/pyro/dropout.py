@@ -10,7 +10,7 @@ from torch.distributions import biject_to
 
 from ...models.ppl import language
 from ..algorithm import Algorithm, of_guide
-from ..dropout import NO_MEAN, by_row, drawn_as_they_are, free, is_noise, objective
+from ..dropout import NO_MEAN, NoKnownMean, by_row, drawn_as_they_are, free, is_noise, known, objective
 from ..target import Sites, kept
 from .target import draw_rows, made, on_device, on_rows, started
 
@@ -98,15 +98,15 @@ def put(site: dict, prediction: str) -> Any:
     if prediction == "average":
         return None
     place = site["infer"].get("centre" if prediction == "centre" else "mean", site["infer"].get("mean"))
-    return mean(site) if place is None else torch.full(site["fn"].shape(), place)
+    return mean(site) if place is None else torch.full(site["fn"].shape(), known(site, place))
 
 
 def mean(site: dict) -> Any:
-    """The mean of a noise at its site; raises ValueError if it has none that is known."""
+    """The mean of a noise at its site; raises `NoKnownMean` if it has none that is known."""
     try:
         found = site["fn"].mean
     except NotImplementedError:
         found = torch.tensor(torch.nan)
     if not torch.isfinite(found).all():
-        raise ValueError(NO_MEAN.format(site["name"]))
+        raise NoKnownMean(NO_MEAN.format(site["name"]))
     return found

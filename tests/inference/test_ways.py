@@ -74,6 +74,23 @@ def test_without_noise_all_ways_are_one():
     np.testing.assert_allclose(table - table.loc["centre"], 0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "spec, unknown",
+    [("tangent_as_released:alpha=0.2", ["mean_weights"]), ("half_cauchy", ["mean_weights", "centre"])],
+)
+def test_means_that_are_not_known(spec, unknown, language):
+    """Nor is the centre of a direction taken for its mean."""
+    if language == "pyro":
+        import torch
+
+        x, y = torch.tensor(X), torch.tensor(Y)
+    else:
+        x, y = jnp.asarray(X), jnp.asarray(Y)
+    found = ways(linear(spec), POINTS, x, y, draws=3)
+    assert found.loc[unknown].isna().all(axis=None)
+    assert found.drop(index=unknown).notna().all(axis=None)
+
+
 def test_refusals():
     x, y = jnp.asarray(X), jnp.asarray(Y)
     with pytest.raises(ValueError, match="draws must be positive"):
