@@ -402,7 +402,7 @@ ours["thesis"] = [printed.get((rows, METHODS[method].get("thesis"))) for rows, m
 ours.round(4)
 
 # %% [markdown]
-# Table 3, LeNet-300-100 on all training images, 20 epochs in place of 200:
+# Table 3, LeNet-300-100 and LeNet-500-300 on all training images, 20 epochs in place of 200:
 
 # %%
 pd.read_csv(RESULTS / "variational.csv")
