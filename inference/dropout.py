@@ -50,7 +50,7 @@ NO_MEAN = "the noise at {} has no known mean for a mean weight; use prediction=a
 
 
 class NoKnownMean(ValueError):
-    """There is no mean weight."""
+    """A prediction needs the mean of a noise, and none is known."""
 
 
 class State(NamedTuple):
