@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -173,12 +174,19 @@ def _on_processes(todo: list[Job], count: int, devices: str | None) -> Results:
 
     from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
-    executor, rest = ProcessPoolExecutor(count, initializer=jobs.follow, initargs=(os.getpid(),)), iter(todo)
-    running = {executor.submit(jobs.worker, job, devices) for job in islice(rest, 2 * count)}
+    executor = ProcessPoolExecutor(count, initializer=jobs.follow, initargs=(os.getpid(),))
+    rest, running = iter(todo), set()
+
+    def submit(most: int) -> None:
+        for job in islice(rest, most):
+            running.add(executor.submit(jobs.worker, job, devices))
+
     try:
+        submit(2 * count)
         while running:  # a few at a time, so that little is left to take back on Ctrl-C
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {executor.submit(jobs.worker, job, devices) for job in islice(rest, len(finished))}
+            finished = wait(running, return_when=FIRST_COMPLETED).done
+            running -= finished
+            submit(len(finished))
             for future in finished:
                 yield future.result()
     except TerminatedWorkerError as error:
@@ -187,6 +195,8 @@ def _on_processes(todo: list[Job], count: int, devices: str | None) -> Results:
             "again, with fewer --jobs"
         ) from error
     finally:
+        while not all(future.running() or future.done() for future in running):
+            time.sleep(0.01)  # shutting down loky while it has a job in hand makes its thread fail
         executor.shutdown(kill_workers=True)
 
 

@@ -8,7 +8,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -306,6 +308,17 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(file, tmp_path):
         for _ in range(100):  # the last helper may still be on its way out
             os.killpg(process.pid, 0)
             time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_left_right_after_a_job_is_handed_out_ends_quietly(file, tmp_path, monkeypatch):
+    failed = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    plan = sweep.prepare(file(splits=1, seeds=8), tmp_path / "out")
+    todo = [job._replace(data="nowhere.csv:y") for job in plan.jobs]  # they fail at once
+    with plan.lock, closing(sweep._on_processes(todo, 2, None)) as found:
+        (result,) = next(found)
+    assert result.facts["status"] == "failed" and not failed
 
 
 @pytest.mark.slow
