@@ -135,12 +135,12 @@ def algorithm(config: Any, model: Callable, found: Sites, optimiser: optax.Gradi
 
 @contextmanager
 def drawn_as_they_are() -> Iterator[None]:
-    """Say what is wrong where a program does more with a scale than multiply a dense layer's weight by it."""
+    """Say what is wrong where a program does more with a scale than multiply a weight by it."""
     try:
         yield
     except TypeError as error:
         raise TypeError(
-            f"a mask for each example needs scales that are drawn as they are and multiply a dense layer's weight; "
+            f"a mask for each example needs scales that are drawn as they are and multiply a weight; "
             f"use mask=function ({error})"
         ) from error
 

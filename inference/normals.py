@@ -5,7 +5,7 @@ its layer samples pre-activations; the language says how, by a distribution whos
 
 A program may ask for another family at a site of its own, by ``infer={"guide": family}``: a ``point``, which pays
 nothing, a ``truncated_normal``, or, for the normals of a ``plane`` in which a vector is turned, what the setting
-`plane` says.  With ``infer={"per_row": True}`` it takes a draw for each row (`models.turned`).
+`plane` says.  With ``infer={"waits": True}`` its layer draws it, and for each row (`models.turned`).
 """
 
 import logging
@@ -32,7 +32,7 @@ class Site(NamedTuple):
     local : whether it is a weight that may wait to be sampled.
     m_step : of a scale whose noise has one in closed form.
     family : of its law in the guide.
-    per_row : whether each row may have a draw of its own.
+    waits : whether it is anything else that may wait to be sampled.
     start : where its mean begins.
     ends : of the support, where the family needs them.
     spread : standard deviation of its first mean; None for what suits its shape.
@@ -43,7 +43,7 @@ class Site(NamedTuple):
     local: bool
     m_step: MStep | None = None
     family: str = "normal"
-    per_row: bool = False
+    waits: bool = False
     start: float = 0.0
     ends: tuple[float, float] | None = None
     spread: float | None = None
@@ -66,7 +66,7 @@ def layout(p: PPL, traced: dict[str, Any], biject_to: Callable, kl_divergence: C
             known and is_weight(name, shape),
             infer.get("m_step"),
             family,
-            bool(infer.get("per_row")) and len(shape) == 1 and (known or family == "truncated_normal"),
+            bool(infer.get("waits")) and (known or family != "normal"),
             infer.get("start", 0.0),
             _ends(law.support) if family == "truncated_normal" else None,
             infer.get("spread"),
@@ -139,7 +139,7 @@ def sample(
         p.sample(name, law, infer={"guide": sites[name].family})  # a replayed program has the guide's
     for name, (loc, scale) in both.items():
         site = sites[name]
-        law = (unsampled if (site.local or site.per_row) and unsampled else p.dist.Normal)(loc, scale)
+        law = (unsampled if (site.local or site.waits) and unsampled else p.dist.Normal)(loc, scale)
         if site.transform is not None:
             law = p.dist.TransformedDistribution(law, [site.transform])
         p.sample(name, law.to_event(len(site.shape) - len(law.event_shape)))
@@ -147,12 +147,13 @@ def sample(
 
 def _other(p: PPL, site: Site, config: Any, loc: Any, scale: Any, unsampled: Any) -> Any:
     """The law of a site that is not normal in unconstrained space."""
+    waits = site.waits and unsampled
     if site.family == "point":
         return p.dist.Delta(loc)
     if site.ends is not None:
-        return (p.local_truncated_normal if unsampled else p.truncated_normal)(loc, scale, *site.ends)
-    waits = unsampled and (config.plane == "rows" or config.guide == "flipout")
-    return (unsampled if waits else p.dist.Normal)(loc, scale)
+        return (p.local_truncated_normal if waits else p.truncated_normal)(loc, scale, *site.ends)
+    by_row = config.plane == "rows" or config.guide == "flipout"
+    return (unsampled if waits and by_row else p.dist.Normal)(loc, scale)
 
 
 def told(sites: dict[str, Site], config: Any) -> list[str]:
@@ -179,12 +180,13 @@ def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tupl
     fan_in = math.prod(site.shape[:-1])
     spread = math.sqrt(2.0 / fan_in) if site.local else SPREAD  # He et al. (2015) for the weights of a layer
     loc = p.param(f"{name}.loc", start(f"{name}.loc", site.shape, site.start, spread))
-    if site.local and config.alpha is not None:
+    multiplied = site.family == "normal" and (site.local or site.waits)  # N(m, alpha m^2): weights, magnitudes
+    if multiplied and config.alpha is not None:
         return loc, math.sqrt(config.alpha) * p.xp.abs(loc)
     first = 0.0 if site.family == "plane" else math.log(config.init_scale)
-    if site.local and config.parameters == "alpha":
-        own = f"{name}.log_alpha"
-        log_alpha = p.param(own, start(own, site.shape, 2 * (first - math.log(spread)), SPREAD))
+    if multiplied and config.parameters == "alpha":
+        own, size = f"{name}.log_alpha", max(site.start, spread)
+        log_alpha = p.param(own, start(own, site.shape, 2 * (first - math.log(size)), SPREAD))
         scale = p.xp.exp(0.5 * log_alpha) * p.xp.abs(loc)
     else:
         own = f"{name}.log_scale"
@@ -192,7 +194,7 @@ def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tupl
         if config.log_scale_max is not None:
             log_scale = p.xp.clip(log_scale, max=config.log_scale_max)
         scale = p.xp.exp(log_scale)
-    if site.local and config.log_alpha_clip is not None:
+    if multiplied and config.log_alpha_clip is not None:
         size, bound = p.xp.abs(loc), math.exp(0.5 * config.log_alpha_clip)
         scale = p.xp.minimum(p.xp.maximum(scale, size / bound), size * bound)
     return loc, scale

@@ -69,7 +69,9 @@ class SVI:
     mask : one draw of the noise for the ``function``, shared by all rows, or one for each ``example``.
     prediction : ``average`` over draws of the noise, or the ``mean_weight``, the noise at its mean.
 
-    The others are of the guides ``local``, ``flipout`` and ``em``, with q(w) = N(mu, sigma^2), alpha = sigma^2 / mu^2.
+    The others are of the guides ``local``, ``flipout`` and ``em``, with q(w) = N(mu, sigma^2), alpha = sigma^2 / mu^2;
+    what they say of weights holds for the magnitudes of the prior direction_magnitude, too, where their law is
+    log-uniform.
 
     sweeps : of ``em``, how often the scales of a weight take turns at their M-steps in each step.
     kl : ``sum`` for the ELBO.  ``mean`` averages the divergence over the weights and the log likelihood over the rows,

@@ -68,7 +68,7 @@ def refuse_improper(strategy: str, found: Sites) -> None:
     if found.improper:
         raise ValueError(
             f"{strategy} cannot sample: the {found.improper} prior is improper and so is its posterior; "
-            "use a proper relative such as half_cauchy or gamma_precision"
+            "use a proper relative such as half_cauchy or gamma_precision, or direction_magnitude:magnitude=half_cauchy"
         )
 
 

@@ -79,8 +79,9 @@ def noise(spec: str) -> Noise:
         return from_file(spec)
     name, _, text = spec.partition(":")
     if name in PRIORS:
+        guide = "dropout" if name in ROTATIONS else "local"
         raise ValueError(
-            f"{name} is a prior of weights, not a noise; take it to noisezoo compare, with svi:guide=local"
+            f"{name} is a prior of weights, not a noise; take it to noisezoo compare, with svi:guide={guide}"
         )
     if name not in NOISES:
         raise unknown("noise", name, [*NOISES, *PRIORS])
@@ -155,7 +156,7 @@ def prior(spec: str, structure: str = "ard", form: str = "expanded", sigma0: flo
         width = {} if sigma0 is None else {"sigma0": sigma0}
         return weight.prior(noise(spec), structure, form, **width)
     if (structure, form, sigma0) != ("ard", "expanded", None):
-        raise ValueError(f"{name} is a law of every weight by itself: leave structure, form and sigma0 out")
+        raise ValueError(f"{name} is a prior of whole weights: leave structure, form and sigma0 out")
     known = inspect.signature(PRIORS[name]).parameters
     values = _values(f"prior {name}", text, known)
     if "alpha" in known and "alpha" not in values:

@@ -32,8 +32,8 @@ site                  law (eq 27)                                         guides
 ====================  ==================================================  =====================================
 
 The thesis has no prior of v and finds its point by maximum likelihood: the same, for a uniform law is constant.
-Printed errors: eq 8 has the posterior where the prior belongs, eq 37 the wrong sign, eq 49 lacks 1 / n.  With C =
-log(pi / 2), eq 39 is exact.  NUTS needs a proper law of g.
+Printed errors: eq 8 has the posterior where the prior belongs, eq 37 the wrong sign and a sum too many, eq 49 lacks
+1 / n.  With C = log(pi / 2), eq 39 is exact.  NUTS needs a proper law of g.
 """
 
 import math
@@ -101,10 +101,10 @@ def _noisy(p: PPL, name: str, law: "Direction | None", turned: Turned, stretch: 
     turned = turned._replace(factors=(*turned.factors, _stretch(p, f"{name}.magnitude", stretch, count)))
     if law is None:
         return turned
-    places = {"mean": math.nan, "centre": 0.0} if law.angle is None else {}
-    z = _plane(p, name, shape, per_row=law.angle is not None, **places)
     if law.angle is None:
+        z = _plane(p, name, shape, per_row=False, mean=math.nan, centre=0.0)
         return turned._replace(direction=law.turn(p.xp, turned.direction, z, axes=along))
+    z = _plane(p, name, shape, per_row=True, waits=True)
     return turned._replace(angle=law.angle(p, name, count, entries(shape, turned.over)), plane=z)
 
 
@@ -113,13 +113,13 @@ def _signal(p: PPL, name: str, law: "Direction | None", w: Any, stretch: Noise |
     if law is None:
         return Signal(w, None, None, factor)
     assert law.angle is not None  # see `noise`
-    return Signal(w, law.angle(p, name, (), w.shape[0]), _plane(p, name, w.shape[:1]), factor)
+    return Signal(w, law.angle(p, name, (), w.shape[0]), _plane(p, name, w.shape[:1], per_row=True), factor)
 
 
-def _plane(p: PPL, name: str, shape: tuple[int, ...], per_row: bool = True, **places: float) -> Any:
-    """Standard normals whose part at right angles to v is where it turns to."""
+def _plane(p: PPL, name: str, shape: tuple[int, ...], **told: Any) -> Any:
+    """Standard normals whose part at right angles to v is where it turns to; what a guide may do is `told`."""
     law = p.dist.Normal(0.0, 1.0).expand(shape).to_event(len(shape))
-    return p.sample(f"{name}.plane", law, infer={"guide": "plane", "per_row": per_row, **places})
+    return p.sample(f"{name}.plane", law, infer={"guide": "plane", **told})
 
 
 def _stretch(p: PPL, name: str, stretch: Noise | None, shape: tuple[int, ...]) -> Any:
@@ -167,8 +167,8 @@ def prior(magnitude: str = "log_uniform", over: str = "outputs") -> Prior:
         v = direction(p, name, shape, over)
         g = _magnitude(p, f"{name}.magnitude", magnitude, count)
         quarter = p.dist.Uniform(0.0, 0.5 * math.pi).expand(count).to_event(1)
-        e = p.sample(f"{name}.angle", quarter, infer={"guide": "truncated_normal", "per_row": True})
-        return _weight(p, name, Turned(v, e, _plane(p, name, shape), (g,), side(shape, over)))
+        e = p.sample(f"{name}.angle", quarter, infer={"guide": "truncated_normal", "waits": True})
+        return _weight(p, name, Turned(v, e, _plane(p, name, shape, waits=True), (g,), side(shape, over)))
 
     return weight
 
@@ -177,7 +177,7 @@ def _magnitude(p: PPL, name: str, law: str, count: tuple[int]) -> Any:
     if law == "log_uniform":
         pays, slope = (partial(f, p.xp) for f in (divergence.log_uniform, divergence.log_uniform_gradient))
         improper = p.unnormalised(LOG_UNIFORM, lambda g: -p.xp.log(p.xp.abs(g)), pays, slope)
-        infer = {"improper": LOG_UNIFORM, "per_row": True, "start": 1.0}
+        infer = {"improper": LOG_UNIFORM, "waits": True, "start": 1.0}
         return p.sample(name, improper.expand(count).to_event(1), infer=infer)
     proper = p.dist.HalfCauchy(1.0) if law == "half_cauchy" else p.dist.Gamma(2.0, 2.0)
     return p.sample(name, proper.expand(count).to_event(1))

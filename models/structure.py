@@ -5,7 +5,8 @@ A structure is a function ``(p, name, noise, shape) -> scale`` that broadcasts a
 channels.  It asks the noise for as many scales as it needs and never gathers, it broadcasts.
 
 Sources: rows (ARD) and layers (ADD) and their product are Nalisnick, Hernandez-Lobato & Smyth (2019); one scale per
-weight (DropConnect's structure) is the unstructured baseline of the same paper.
+weight (DropConnect's structure) is the unstructured baseline of the same paper.  One for each output unit is noise on
+the magnitude of a weight vector, Kirichenko (2018, section 3.4).
 """
 
 from collections.abc import Callable

@@ -46,6 +46,7 @@ from noisezoo.inference.target import sites
 from noisezoo.inference.ways import is_point, networks, points, ways
 from noisezoo.models import catalogue, direction, direction_views
 from noisezoo.models.likelihood import categorical
+from noisezoo.models.names import unknown
 from noisezoo.models.network import lenet5, lenet_300_100, mlp
 
 FULL = "--full" in sys.argv
@@ -147,11 +148,14 @@ def best(cells):
     return found.loc[found.groupby("method")["accuracy"].idxmax()].set_index("method")["alpha"]
 
 
-def tables(rows, seeds, methods):
+def tables_of_mnist(rows="1000", *methods):
     """Tables 1 and 2 at one training size."""
-    for seed in seeds:
-        for method in methods:
-            cell(rows, method, chosen(method), seed)
+    for method in methods:
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
+    for seed in SETTINGS["seeds"]:
+        for method in methods or METHODS:
+            cell(int(rows), method, chosen(method), seed)
 
 
 # %% [markdown]
@@ -248,6 +252,8 @@ def variational_of_mnist(network="lenet_300_100", epochs="200", *seeds):
         "lenet_500_300": mlp(500, 300, activation="relu"),
         "lenet5": lenet5(),
     }
+    if network not in nets:
+        raise unknown("network", network, nets)
     d = data.load("mnist")
     for seed in map(int, seeds or SETTINGS["variational"]["seeds"]):
         for method in VARIATIONAL:
@@ -297,12 +303,16 @@ def gather():
 
 
 def full(what="tables", *rest):
+    parts = {
+        "tables": tables_of_mnist,
+        "course": course_of_mnist,
+        "variational": variational_of_mnist,
+        "gather": gather,
+    }
+    if what not in parts:
+        raise unknown("part", what, parts)
     scatter()
-    if what == "tables":
-        rows, *methods = rest or ("1000",)
-        tables(int(rows), SETTINGS["seeds"], methods or METHODS)
-    else:
-        {"course": course_of_mnist, "variational": variational_of_mnist, "gather": gather}[what](*rest)
+    parts[what](*rest)
 
 
 if FULL:

@@ -174,11 +174,12 @@ def test_a_scale_that_is_computed_takes_no_mask_for_each_example():
         fitted(linear(noise.regularised_half_cauchy()), steps=2, draws=1, mask="example")
 
 
-def test_convolutions_take_one_mask():
-    program = likelihood.categorical(lenet5(), prior(noise.bernoulli(0.9)), 2)
+def test_convolutions_take_a_mask_for_each_example_of_their_channels_alone():
     x, y = jnp.zeros((4, 256)), jnp.zeros(4, int)
-    with pytest.raises(TypeError, match="a dense layer's weight; use mask=function"):
-        fit(program, SVI(guide="dropout", mask="example", steps=1, draws=1), x, y, progress=False)
+    config = SVI(guide="dropout", mask="example", steps=1, draws=1)
+    fit(likelihood.categorical(lenet5(), prior(noise.bernoulli(0.9)), 2), config, x, y, progress=False)
+    with pytest.raises(TypeError, match="by its input or by its output units, not by its weights"):
+        fit(likelihood.categorical(lenet5(), prior(noise.bernoulli(0.9), "iid"), 2), config, x, y, progress=False)
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,40 @@ def test_pyro_fits_the_same_program(settings):
         assert ("layer0.plane" in found.loc) == (settings.get("plane") == "learned")
 
 
+@pytest.mark.parametrize("settings", [{"parameters": "alpha"}, {"alpha": 0.25}])
+def test_magnitudes_may_have_a_variance_in_multiples_of_their_mean(settings):
+    """q(g) = N(m, alpha m^2), eq 29: learned as (m, alpha), or alpha fixed."""
+    found = fit(
+        net(), SVI(guide="local", steps=5, draws=4000, **settings), jnp.asarray(X), jnp.asarray(Y), progress=False
+    )
+    g, m = found.draws["layer0.magnitude"][0], found.loc["layer0.magnitude"][0]
+    alpha = 0.25 if "alpha" in settings else (found.scale["layer0.magnitude"][0] / m) ** 2
+    np.testing.assert_allclose(g.std(axis=0) / np.abs(m), np.sqrt(alpha) * np.ones_like(m), rtol=0.1)
+    np.testing.assert_allclose(g.mean(axis=0), m, atol=0.1)
+
+
+NOISES = [
+    *("projected:alpha=0.1,on=both", "tangent_as_released:alpha=0.1", "rotation_beta:alpha=3,on=both,over=inputs"),
+    *("rotation_normal:alpha=0.1,magnitude=gamma", "rotation_normal:alpha=0.1,on=activations,magnitude=normal"),
+]
+
+
+@pytest.mark.parametrize("where, guide", [("numpyro", "local"), ("numpyro", "flipout"), ("pyro", "local")])
+@pytest.mark.parametrize("spec", NOISES)
+def test_noise_on_directions_is_inferred_like_any_latent_site(spec, where, guide):
+    x, y = jnp.asarray(X), jnp.asarray(Y)
+    if where == "pyro":
+        pytest.importorskip("pyro")
+        x, y = (pytest.importorskip("torch").tensor(v) for v in (X, Y))
+    found = fit(net(spec), SVI(guide=guide, steps=200, lr=0.02, draws=3), x, y, progress=False)
+    loss = found.history["loss"][0]
+    assert np.all(np.isfinite(loss)) and loss[-20:].mean() < loss[:20].mean()
+    assert all(np.all(np.isfinite(values)) for values in found.draws.values())
+
+
 def test_refusals():
     x, y = jnp.asarray(X), jnp.asarray(Y)
-    with pytest.raises(ValueError, match="log-uniform prior is improper"):
+    with pytest.raises(ValueError, match="log-uniform prior is improper .* magnitude=half_cauchy"):
         fit(net(), NUTS(warmup=2, draws=2), x, y, progress=False)
     with pytest.raises(ValueError, match="plane is a setting of the guide local, not of the guide mean_field"):
         SVI(guide="mean_field", plane="batch")

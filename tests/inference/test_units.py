@@ -49,6 +49,14 @@ def made(sizes, over="outputs", draws=20, chains=1, seed=0):
     return found
 
 
+def torch_or_jax(language, values):
+    if language == "numpyro":
+        return jnp.asarray(values)
+    import torch
+
+    return torch.tensor(values)
+
+
 def by_hand(draws, x):
     """f (draw, rows, outputs) of a perceptron with these weights and biases, in the first chain."""
     h, count = x, sum(site.endswith(".bias") for site in draws)
@@ -62,6 +70,42 @@ def by_hand(draws, x):
 def fitted():
     settings = SVI(guide="local", steps=400, lr=0.02, draws=3000, init_scale=0.05, kl_warmup=200)
     return fit(MODEL, settings, jnp.asarray(X), jnp.asarray(Y), progress=False)
+
+
+@pytest.mark.parametrize("over", ["outputs", "inputs"])
+def test_the_network_of_mean_weights_has_the_mean_of_a_linear_function(over, language):
+    """f of the mean weights is the mean of f over draws; the centre has weights m v."""
+    model, sizes = categorical(mlp(bias=False), direction_magnitude.prior(over=over), CLASSES), (FEATURES, CLASSES)
+    found = made(sizes, over, draws=20_000)
+    x = torch_or_jax(language, X)
+    mean, centre = (
+        predict(model, u._one_network(found, ["layer0"], way, 0), x).f[0, 0] for way in ("mean_weights", "centre")
+    )
+    weights = found.draws["layer0.weight"][0]
+    error = weights.std(axis=0).max() / math.sqrt(len(weights)) * np.linalg.norm(X, axis=1).max()
+    np.testing.assert_allclose(mean, X @ weights.mean(axis=0), atol=5 * error)
+    axis = 0 if over == "outputs" else 1
+    v = found.draws["layer0.base"][0, 0] / np.linalg.norm(found.draws["layer0.base"][0, 0], axis=axis, keepdims=True)
+    np.testing.assert_allclose(centre, X @ (v * np.expand_dims(found.loc["layer0.magnitude"][0], axis)), atol=1e-5)
+
+
+def test_ways_to_predict(fitted):
+    table = u.ways(MODEL, fitted, jnp.asarray(X), jnp.asarray(Y))
+    assert list(table.index) == ["ensemble", "one_draw", "mean_weights", "centre"]
+    assert list(table.columns) == ["accuracy", "mlpd"] and table.notna().all(axis=None)
+    found = predict(MODEL, fitted.draws, jnp.asarray(X), jnp.asarray(Y))
+    density = np.exp(found.log_lik[0].astype(float))
+    assert table.loc["ensemble", "mlpd"] == pytest.approx(np.log(density.mean(axis=0)).mean(), rel=1e-4)
+    assert table.loc["one_draw", "mlpd"] == pytest.approx(np.log(density).mean(), rel=1e-4)
+    assert table.loc["one_draw", "mlpd"] < table.loc["ensemble", "mlpd"]
+
+
+@pytest.mark.parametrize("change", [{"strategy": "nuts"}, {"loc": {"layer0.plane": 0, "layer1.plane": 0}}])
+def test_mean_weights_that_are_not_known_have_no_numbers(fitted, change):
+    other = replace(fitted, **{k: fitted.loc | v if k == "loc" else v for k, v in change.items()})
+    table = u.ways(MODEL, other, jnp.asarray(X), jnp.asarray(Y))
+    assert table.loc[["mean_weights", "centre"]].isna().all(axis=None)
+    assert table.loc[["ensemble", "one_draw"]].notna().all(axis=None)
 
 
 def test_a_table_says_what_q_is(fitted):

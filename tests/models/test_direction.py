@@ -138,16 +138,23 @@ def test_the_law_of_von_mises_and_fisher_is_that_of_scipy():
     assert d.von_mises_fisher(2.0).law(3).pdf(1.1) == pytest.approx(expected, rel=1e-10)
 
 
-def test_the_released_tangent_noise_has_the_law_of_the_projected():
-    alpha, v = 0.0019, unit_columns(784, 512)
-    angles = {}
-    for make in (d.tangent_as_released, d.tangent):
-        vhat = sample(make(alpha), v, 4, seed=5, axes=(-2,))
-        angles[make] = angle_between(v, vhat, axes=(-2,))
-        assert angles[make].shape == (4, 512)
-    assert pvalue(angles[d.tangent_as_released].ravel(), d.tangent(alpha), 784) < 1e-6
-    assert pvalue(angles[d.tangent_as_released].ravel(), d.projected(alpha), 784) > 1e-4
-    assert pvalue(angles[d.tangent].ravel(), d.tangent(alpha), 784) > 1e-4
+@pytest.mark.parametrize("alpha", PROJECTED)
+def test_the_released_tangent_noise_has_the_law_of_the_projected(alpha):
+    """10,000 angles, of ten layers; the released code sums over the units of a layer where it should over entries."""
+    v = unit_columns(1000, 1000)
+    released, true = (
+        np.concatenate(
+            [
+                angle_between(v, sample(make(alpha), v, 1, seed=seed, axes=(-2,)), axes=(-2,)).ravel()
+                for seed in range(1, 11)
+            ]
+        )
+        for make in (d.tangent_as_released, d.tangent)
+    )
+    assert len(released) == 10_000
+    assert pvalue(released, d.tangent(alpha), 1000) < 1e-4
+    assert pvalue(released, d.projected(alpha), 1000) > 1e-4
+    assert pvalue(true, d.tangent(alpha), 1000) > 1e-4
     assert d.tangent_as_released(alpha).law is None
 
 

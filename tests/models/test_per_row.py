@@ -53,10 +53,28 @@ def test_numbers_and_arrays_on_either_side():
     assert scale.shape == (IN, 1) and (scale * jnp.asarray(W)).shape == (IN, OUT)
 
 
-def test_a_kernel_has_no_scales_of_each_rows_own():
-    kernel, scale = jnp.ones((3, 3, IN, OUT)), PerRow(jnp.ones((ROWS, IN)))[:, None]
-    with pytest.raises(TypeError, match="the weight of a dense layer, not a kernel"):
-        conv(jnp, jnp.ones((IN, 8, 8, ROWS)), scale * kernel)
+@pytest.mark.parametrize("where", ["numpyro", "pyro"])
+@pytest.mark.parametrize("structure", ["ard", "add", "ard_add", "output"])
+def test_every_image_sees_its_own_scales_of_the_channels(where, structure):
+    """As a loop over the images, each with an ordinary kernel."""
+    array, given, p = arrays(where), {}, language(where)
+    images, kernel = RNG.normal(size=(IN, 8, 7, ROWS)), RNG.normal(size=(3, 2, IN, OUT))
+
+    def noise(p, name, shape):
+        given[name] = RNG.uniform(0.5, 1.5, (ROWS, *shape))
+        return PerRow(array(given[name]))
+
+    found = conv(p.xp, array(images), STRUCTURES[structure](p, "s", noise, kernel.shape) * array(kernel))
+    for n in range(ROWS):
+        scale = STRUCTURES[structure](p, "s", lambda p, name, shape, n=n: array(given[name][n]), kernel.shape)
+        one = conv(p.xp, array(images[..., n : n + 1]), scale * array(kernel))
+        np.testing.assert_allclose(np.asarray(found)[..., n], np.asarray(one)[..., 0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_kernel_has_no_scales_of_each_rows_own_for_its_weights():
+    kernel, scale = jnp.ones((3, 3, IN, OUT)), PerRow(jnp.ones((ROWS, 3, 3, IN, OUT)))
+    with pytest.raises(TypeError, match="by its input or by its output units"):
+        scale * kernel
 
 
 @pytest.mark.parametrize("where", ["numpyro", "pyro"])
