@@ -329,6 +329,21 @@ if FULL:
 direction_views.sphere([direction.projected(alpha) for alpha in (0.01, 0.1, 1.0, 10.0)])
 
 # %% [markdown]
+# The tangent noise stays on its half of the sphere, and a rotation has the angle that it is given; figure 7 gives each
+# coordinate a variance of its own, and figure 2 is how a rotation is drawn.
+
+# %%
+direction_views.sphere([direction.tangent(1.0), direction.rotation_normal(0.35), direction.rotation_beta(3.27)])
+
+# %%
+direction_views.sphere(
+    [direction.anisotropic(alphas) for alphas in ((1, 0.01, 0.01), (1, 0.1, 0.01), (0.01, 0.01, 10))]
+)
+
+# %%
+direction_views.plane()
+
+# %% [markdown]
 # Figures 11 to 14: angles in 1000 entries, with their exact laws. A normal of variance alpha for every entry has the
 # length sqrt(1000 alpha): at alpha = 0.01 a direction is turned by 72 degrees, give or take 2. The angle of a rotation
 # is what it is said to be.
@@ -440,7 +455,8 @@ pd.read_csv(RESULTS / "variational.csv")
 
 # %%
 one, model, fitted = variational("Var, a plane for each row", digits, mlp(64, 32, activation="relu"), 120, 0, lr=3e-3)
-one.round(3)
+x, y = jnp.asarray(digits.x_test), jnp.asarray(digits.y_test)
+units.ways(model, fitted, x, y).round(3)
 
 # %%
 units_plots.laws(fitted)
@@ -456,5 +472,4 @@ units_plots.magnitudes(fitted)
 # Units go by the length of their mean weight:
 
 # %%
-x, y = jnp.asarray(digits.x_test), jnp.asarray(digits.y_test)
 units_plots.curve(units.curve(model, fitted, x, y, np.arange(0, 1.01, 0.2)))
