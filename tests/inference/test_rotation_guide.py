@@ -158,7 +158,7 @@ def test_refusals():
 
 X2 = RNG.normal(size=(12, 2)).astype(np.float32)
 Y2 = (X2 @ np.array([0.8, -0.5]) + 0.5 * RNG.normal(size=12)).astype(np.float32)
-TOY = gaussian(mlp(bias=False), catalogue.prior("direction_magnitude:magnitude=half_cauchy"), precision=4.0)
+PROPER = {"half_cauchy": stats.halfcauchy, "gamma": stats.gamma(2, scale=0.5)}
 
 
 def log_lik(w):
@@ -166,20 +166,25 @@ def log_lik(w):
     return np.sum(stats.norm.logpdf(Y2, w @ X2.T.astype(np.float64), 0.5), axis=-1)
 
 
-@pytest.fixture(scope="module")
-def polar():
-    """The posterior of (g, angle of w) on a grid: v is uniform, so w is g times a uniform direction, whatever e."""
+@pytest.fixture(scope="module", params=PROPER)
+def toy(request):
+    """The program, its law of g, and the posterior of (g, angle of w) on a grid, with the log evidence.
+
+    v is uniform, so w is g times a uniform direction, whatever e.
+    """
+    model = gaussian(mlp(bias=False), catalogue.prior(f"direction_magnitude:magnitude={request.param}"), precision=4.0)
+    law = PROPER[request.param]
     g, t = np.linspace(1e-3, 4, 800), np.linspace(-math.pi, math.pi, 721)[:-1]
     w = g[:, None, None] * np.stack([np.cos(t), np.sin(t)], axis=-1)
-    log_p = log_lik(w) + stats.halfcauchy.logpdf(g)[:, None] - math.log(2 * math.pi)
+    log_p = log_lik(w) + law.logpdf(g)[:, None] - math.log(2 * math.pi)
     area = (g[1] - g[0]) * (t[1] - t[0])
     evidence = math.log(np.sum(np.exp(log_p)) * area)
-    return g, t, np.exp(log_p - evidence) * area, evidence
+    return model, law, g, t, np.exp(log_p - evidence) * area, evidence
 
 
-def test_nuts_agrees_in_density(polar):
-    g, t, p, _ = polar
-    found = fit(TOY, NUTS(warmup=1000, draws=2500, chains=2), jnp.asarray(X2), jnp.asarray(Y2), progress=False)
+def test_nuts_agrees_in_density(toy):
+    model, _, g, t, p, _ = toy
+    found = fit(model, NUTS(warmup=1000, draws=2500, chains=2), jnp.asarray(X2), jnp.asarray(Y2), progress=False)
     w = found.draws["layer0.weight"].reshape(-1, 2)[::5].astype(np.float64)
     length, turn = np.linalg.norm(w, axis=1), np.arctan2(w[:, 1], w[:, 0])
     for draws, grid, margin in ((length, g, p.sum(axis=1)), (turn, t, p.sum(axis=0))):
@@ -189,18 +194,18 @@ def test_nuts_agrees_in_density(polar):
     assert wide < 1e-3  # it would have seen a tenth
 
 
-def test_the_elbo_is_below_the_evidence(polar):
+def test_the_elbo_is_below_the_evidence(toy):
     """Given its v, a point, the guide bounds the evidence of that v, by quadrature over g, e and the two phi."""
-    *_, whole = polar
+    model, law, *_, whole = toy
     config = SVI(guide="local", plane="batch", steps=6000, lr=0.02, decay=0.5, draws=2000, init_scale=0.2)
-    found = fit(TOY, config, jnp.asarray(X2), jnp.asarray(Y2), progress=False)
+    found = fit(model, config, jnp.asarray(X2), jnp.asarray(Y2), progress=False)
     late = {k: found.history[k][0, -1000:].astype(np.float64) for k in ("log_lik", "kl")}
     base = found.draws["layer0.base"][0, 0, :, 0].astype(np.float64)
     v = base / np.linalg.norm(base)
     phi = np.array([-v[1], v[0]])
     g, e = np.linspace(1e-3, 6, 1200), (np.arange(400) + 0.5) / 400 * QUARTER
     w = [np.cos(e)[:, None] * v + sign * np.sin(e)[:, None] * phi for sign in (1, -1)]
-    log_p = np.stack([log_lik(g[:, None, None] * side) for side in w]) + stats.halfcauchy.logpdf(g)[:, None]
+    log_p = np.stack([log_lik(g[:, None, None] * side) for side in w]) + law.logpdf(g)[:, None]
     evidence = math.log(np.mean(np.exp(log_p)) * (g[-1] - g[0]))
     elbo = np.mean(late["log_lik"] - late["kl"])
     error = np.std(late["log_lik"] - late["kl"]) / math.sqrt(1000)  # the rate has fallen to next to nothing

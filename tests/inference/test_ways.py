@@ -28,10 +28,11 @@ def linear(spec):
     return gaussian(mlp(bias=False), catalogue.prior(spec), precision=4.0)
 
 
+@pytest.mark.parametrize("on", ["weights", "activations"])
 @pytest.mark.parametrize("language", ["numpyro", "pyro"])
-def test_a_linear_net_by_hand(language):
+def test_a_linear_net_by_hand(language, on):
     """f of the mean weights is the mean of f, that of the centre is g x'v; the ensemble's density is a mixture's."""
-    model, draws = linear("rotation_normal:alpha=0.5"), 4000 if language == "numpyro" else 1000
+    model, draws = linear(f"rotation_normal:alpha=0.5,on={on}"), 4000 if language == "numpyro" else 1000
     if language == "pyro":
         torch = pytest.importorskip("torch")
         pytest.importorskip("pyro")

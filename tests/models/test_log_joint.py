@@ -24,7 +24,7 @@ LIKELIHOODS = {
 
 def combinations():
     for name, structure, form in itertools.product(noise.NOISES, STRUCTURES, FORMS):
-        if form == "weight_norm" and name != "half_cauchy":
+        if form == "weight_norm" and name not in ("half_cauchy", "gaussian_dropout"):
             continue  # it adds the same factors to every noise
         try:
             prior(noise.NOISES[name](), structure, form)
