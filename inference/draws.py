@@ -26,6 +26,7 @@ from .predict import Prediction, predict, prior_draws
 PRIOR_DRAWS = {"numpyro": 500, "pyro": 100}
 PRIOR_ROWS = 5_000_000  # rows of the prior predictive, those of all draws together
 INPUTS = 10_000_000  # numbers in x, beyond which it is not worth a place in the file: `data.load` has it
+OF_VECTORS = ("magnitude", "angle", "radius", "shift")  # sites with a number for each weight vector
 VERSIONS = ("noisezoo", "numpyro", "jax", "arviz-base", "arviz-stats")
 
 
@@ -203,24 +204,35 @@ def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], 
     for name, values in (groups["posterior"] | groups["functionals"]).items():
         layer, _, what = name.partition(".")
         if layer in layers and what != "row":
-            dims[name] = _unit_dims(layer, what, np.ndim(values) - 2)
+            dims[name] = _unit_dims(layer, what, values.shape[2:], _unit_in(groups["posterior"], layer))
     first = next((v for k, v in groups["posterior"].items() if k in ("layer0.weight", "layer0.base")), None)
     if first is None or first.shape[-2] == len(data.features):  # the units of a convolution are channels
         coords["layer0.unit_in"] = list(data.features)
     return dims, coords
 
 
-def _unit_dims(layer: str, what: str, ndim: int) -> list[str]:
+def _unit_in(posterior: Arrays, layer: str) -> int:
+    weight = posterior.get(f"{layer}.weight", posterior.get(f"{layer}.base"))
+    assert weight is not None  # see `_layers`
+    return weight.shape[-2]
+
+
+def _unit_dims(layer: str, what: str, shape: tuple[int, ...], unit_in: int) -> list[str]:
     """Biases lie along the units out, whatever else is one-dimensional along the units in; sorted ones along ranks.
 
-    A convolution's kernel has its height and width before them.
+    A convolution's kernel has its height and width before them.  What belongs to a weight vector lies along these, be
+    they of the units out or in.
     """
     if what.endswith(".sorted"):
         return [f"{layer}.rank"]
+    if len(shape) == 1 and what.removeprefix("noise.") in OF_VECTORS:
+        return [f"{layer}.vector"]
     both = [f"{layer}.unit_in", f"{layer}.unit_out"]
-    if ndim == 4:
+    if len(shape) == 4:
         return [f"{layer}.height", f"{layer}.width", *both]
-    return both[1:] if what in ("bias", "gain") else both[:ndim]
+    if len(shape) == 1 and (what in ("bias", "gain") or shape[0] != unit_in):
+        return both[1:]
+    return both[: len(shape)]
 
 
 def _facts(fit: Fit, data: Any, seed: int, why: str) -> dict[str, Any]:

@@ -71,10 +71,16 @@ def of_tree(tree: Any) -> Learned:
     return Learned(tree.attrs["strategy"], draws, {name: found[name] for name in scale}, scale)
 
 
+def having_units(sites: Iterable[str]) -> list[str]:
+    """The layers that have an angle and a magnitude for each unit; none of another prior than direction_magnitude."""
+    sites = set(map(str, sites))
+    found = [site.removesuffix(".angle") for site in sites if site.endswith(".angle")]
+    return [layer for layer in found if {f"{layer}.magnitude", f"{layer}.base"} <= sites]
+
+
 def layers(fit: Fit | Learned, chain: int = 0) -> list[str]:
     """The names of the layers in their order; raises ValueError as `units` does."""
-    found = [site.removesuffix(".angle") for site in fit.draws if site.endswith(".angle")]
-    found = [layer for layer in found if {f"{layer}.magnitude", f"{layer}.base"} <= set(fit.draws)]
+    found = having_units(fit.draws)
     if not found:
         raise ValueError(
             "units() needs a fit of the prior direction_magnitude: this one has no layer with sites such as "

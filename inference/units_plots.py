@@ -16,7 +16,7 @@ from ..models import truncated_normal
 from ..models.names import unknown
 from .fit import Fit
 from .plots import FAINT, INK, PER_ROW, Picture, Trees
-from .units import QUARTER, Learned, angle_law, layers, magnitude_law, of_tree, units
+from .units import QUARTER, Learned, angle_law, having_units, layers, magnitude_law, of_tree, units
 
 MAGNITUDE, ANGLE = "#0072B2", "#D55E00"
 SHOWN = (-5.0, 5.0)  # log alpha beyond has the colour of the end
@@ -36,7 +36,7 @@ MAGNITUDES_CAPTION = (
 def pictures(trees: Trees) -> Iterator[Picture]:
     """The pictures of all fits whose layers have angles and magnitudes, of the first chain."""
     for label, tree in trees.items():
-        if any(str(name).endswith(".angle") for name in tree["posterior"].data_vars):
+        if having_units(tree["posterior"].data_vars):
             learned = of_tree(tree)
             yield Picture(f"units-{label}", f"Units of {label}", LAWS_CAPTION, laws(learned))
             yield Picture(f"magnitudes-{label}", f"Angles of {label}", MAGNITUDES_CAPTION, magnitudes(learned))

@@ -28,9 +28,11 @@ from noisezoo.data import load as load_data
 from noisezoo.inference.draws import PRIOR_DRAWS, functionals, load, save, to_datatree
 from noisezoo.inference.fit import Fit
 from noisezoo.inference.predict import prior_draws
+from noisezoo.inference.units import having_units
+from noisezoo.models import catalogue
 from noisezoo.models.likelihood import bernoulli, categorical, gaussian
 from noisezoo.models.network import mlp
-from noisezoo.models.noise import half_cauchy, log_uniform
+from noisezoo.models.noise import gaussian_dropout, half_cauchy, log_uniform
 from noisezoo.models.weight import prior
 from scipy.integrate import simpson
 from scipy.special import log_softmax
@@ -105,6 +107,36 @@ def test_the_loss_along_the_way_is_kept():
     found = made_tree("svi")["history"]
     assert found["loss"].dims == found["step"].dims == ("chain", "record")
     assert found.sizes["record"] == 100
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        prior(gaussian_dropout(0.1), "output", "weight_norm"),
+        catalogue.prior("rotation_normal:alpha=0.3,on=both,over=inputs,magnitude=normal"),
+        catalogue.prior("projected:alpha=0.3"),
+        catalogue.prior("direction_magnitude:magnitude=half_cauchy"),
+    ],
+    ids=["output", "rotation", "projected", "posterior"],
+)
+def test_what_belongs_to_a_unit_or_a_vector_lies_along_it(given):
+    """In a layer of other widths on either side."""
+    found = load_data("diabetes")
+    program = gaussian(mlp(3), given)
+    draws = prior_draws(program, jnp.asarray(found.x_train), 4)
+    made = to_datatree(Fit("nuts", {}, "numpyro", draws, stats={"diverging": np.zeros((1, 4), bool)}), program, found)
+    expected = {"scale": "unit_out", "magnitude": "vector", "angle": "vector", "noise.angle": "vector"}
+    expected |= {
+        "noise.radius": "vector",
+        "noise.magnitude": "vector",
+        "signal.noise.plane": "unit_in",
+        "bias": "unit_out",
+    }
+    sites = {site.removeprefix("layer0."): v.dims[2:] for site, v in made["posterior"].items()}
+    for what, dim in expected.items():
+        assert sites.get(what, (f"layer0.{dim}",)) == (f"layer0.{dim}",)
+    assert sum(what in sites for what in expected) >= 3
+    assert sorted(having_units(made["posterior"].data_vars)) == (["layer0", "layer1"] if "angle" in sites else [])
 
 
 def test_a_missing_site_is_named():
