@@ -88,12 +88,19 @@ def compare(
     prior: PriorArgument,
     data: Annotated[str, typer.Option(help="A data set of the list, or your own table: FILE.csv:TARGET.")],
     with_: Annotated[
-        str, typer.Option("--with", help="Strategies with their settings: svi:guide=low_rank,steps=5000,nuts.")
-    ] = "svi,nuts,sgld",
+        list[str],
+        typer.Option(
+            "--with",
+            help="Strategies with their settings, at once or one at a time: svi:guide=low_rank,steps=5000,nuts.",
+            show_default="svi,nuts,sgld",
+        ),
+    ] = ["svi,nuts,sgld"],  # noqa: B006  typer reads it only
     structure: Annotated[
-        str, typer.Option(help="Who shares a scale: iid, ard, add, ard_add, inner_add, inner_ard_add.")
+        str, typer.Option(help="Who shares a scale: iid, ard, add, output, ard_add, inner_add, inner_ard_add.")
     ] = "ard",
-    form: Annotated[str, typer.Option(help="What is sampled: expanded, hierarchical or marginal.")] = "expanded",
+    form: Annotated[
+        str, typer.Option(help="What is sampled: expanded, hierarchical, marginal or weight_norm.")
+    ] = "expanded",
     network: Annotated[
         str, typer.Option(help="linear, mlp:50, mlp:50-50,activation=relu, residual_mlp:50-50.")
     ] = "mlp:50",
@@ -114,7 +121,14 @@ def compare(
     with _one_sentence():
         from .inference import session
 
-        words = {"data": data, "with_": with_, "structure": structure, "form": form, "network": network, "ppl": ppl}
+        words = {
+            "data": data,
+            "with_": ",".join(with_),
+            "structure": structure,
+            "form": form,
+            "network": network,
+            "ppl": ppl,
+        }
         found = session.prepare(prior, **words, split=split, seed=seed, out=out)
     _say(f"[bold]{escape(found.run['title'])}[/]")
     with _one_sentence(OSError, code=FAILED):  # such as a full disk

@@ -216,7 +216,7 @@ def _one_network(fit: Fit | Learned, names: list[str], way: str, chain: int) -> 
     for layer in names:
         facts = _of_layer(fit, layer, chain)
         cosine = facts["mean_cosine"].to_numpy() if way == "mean_weights" else np.ones(len(facts))
-        sites |= {f"{layer}.magnitude": facts["m"].to_numpy(), f"{layer}.angle": np.arccos(cosine)}
+        sites |= {f"{layer}.magnitude": facts["m"].to_numpy(), f"{layer}.angle": np.arccos(np.minimum(cosine, 1.0))}
         sites[f"{layer}.plane"] = np.zeros_like(sites[f"{layer}.plane"])
     return {site: np.asarray(value, np.float32)[None, None] for site, value in sites.items()}
 

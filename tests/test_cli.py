@@ -111,6 +111,12 @@ def test_check_says_what_is_wrong_or_shows_the_prior(mine):
     assert "negative" in noisezoo("check", f"{mine}:negative", code=1)
 
 
+def test_strategies_may_be_given_one_at_a_time(tmp_path):
+    words = ("--with", "svi:guide=mean_field,steps=20,draws=20")
+    compare(tmp_path / "run", *words, with_="svi:guide=map,steps=20,draws=20")
+    assert list(pd.read_csv(tmp_path / "run" / "table.csv").iloc[:, 0]) == ["svi:map", "svi:mean_field"]
+
+
 def test_compare_leaves_a_folder_that_tells_all(finished):
     folder, output = finished
     names = {path.name for path in folder.iterdir()}
