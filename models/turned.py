@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .local import TINY, Unsampled
+from .local import TINY, Unsampled, times_columns
 from .per_row import PerRow
 from .ppl import ppl
 
@@ -68,25 +68,41 @@ class Turned(NamedTuple):
 
         At different places of an image a row has the same g and e, and, drawn exactly, its own phi: an approximation.
         """
-        xp, v, places = ppl(h).xp, self.direction, h.ndim - 2
+        rows, places = h.shape[0], h.ndim - 2
 
         def placed(part: Any) -> Any:
-            """(rows, units) to go with the places of each row."""
-            return part.reshape((h.shape[0], *places * (1,), -1)) if getattr(part, "ndim", 0) == 2 else part
+            return part.reshape((rows, *places * (1,), -1)) if getattr(part, "ndim", 0) == 2 else part
 
-        angle, *factors = (placed(_for_rows(part, h.shape[0])) for part in (self.angle, *self.factors))
-        factor = math.prod(factors)
         if self.over == "inputs":
-            return self._of_inputs(xp, h, angle, factor)
-        along = h @ v
-        if angle is None:
-            return factor * along
-        return factor * (xp.cos(angle) * along + xp.sin(angle) * self._across(xp, h, along, placed))
+            angle, factor = self._turn(rows, placed)
+            return self._of_inputs(ppl(h).xp, h, angle, factor)
+        return self._act(h, rows, -1, lambda h, w: h @ w, placed)
 
     def act_on_columns(self, h: Any) -> Any:
-        """The same for activations with the rows last: (unit_in, ..., rows) to (unit_out, ..., rows)."""
-        xp = ppl(h).xp
-        return xp.moveaxis(self.act(xp.moveaxis(h, (0, -1), (-1, 0))), (0, -1), (-1, 0))
+        """The same for activations with the rows last: (unit_in, ..., rows) to (unit_out, ..., rows).
+
+        For images: the vectors of a kernel belong to its outputs.
+        """
+        places = h.ndim - 2
+
+        def placed(part: Any) -> Any:
+            wide = getattr(part, "ndim", 0) > 0
+            return part.T.reshape((part.shape[-1], *places * (1,), -1)) if wide else part
+
+        return self._act(h, h.shape[-1], 0, times_columns, placed)
+
+    def _turn(self, rows: int, placed: Callable) -> tuple[Any, Any]:
+        """The angle and the factor, where a draw for each of so many rows is `placed` to go with the activations."""
+        angle, *factors = (placed(_for_rows(part, rows)) for part in (self.angle, *self.factors))
+        return angle, math.prod(factors)
+
+    def _act(self, h: Any, rows: int, units: int, times: Callable, placed: Callable) -> Any:
+        """The action on activations with their units on this axis, whose product with a weight is `times`."""
+        xp, along = ppl(h).xp, times(h, self.direction)
+        angle, factor = self._turn(rows, placed)
+        if angle is None:
+            return factor * along
+        return factor * (xp.cos(angle) * along + xp.sin(angle) * self._across(xp, h, along, rows, units, times, placed))
 
     def _wide(self, part: Any) -> Any:
         """(units,) or (rows, units) to go with the weight."""
@@ -98,18 +114,18 @@ class Turned(NamedTuple):
         along = xp.sum(self.direction * self.plane, axis=along_vectors, keepdims=True)
         return along, _length(xp, xp.sum(self.plane**2, axis=along_vectors, keepdims=True), along)
 
-    def _across(self, xp: Any, h: Any, along: Any, placed: Callable) -> Any:
+    def _across(self, xp: Any, h: Any, along: Any, rows: int, units: int, times: Callable, placed: Callable) -> Any:
         """x'phi for each row, place and output unit, from x'v."""
         if not isinstance(self.plane, Unsampled):
-            inner, norm = (part.reshape((-1,)) for part in self._of_plane(xp))
-            return (h @ self.plane - along * inner) / norm
+            inner, norm = (placed(part.reshape((-1,))) for part in self._of_plane(xp))
+            return (times(h, self.plane) - along * inner) / norm
         if not self.plane.flipout:
-            rest = _length(xp, xp.sum(h**2, axis=-1, keepdims=True), along)
+            rest = _length(xp, xp.sum(h**2, axis=units, keepdims=True), along)
             return rest * self._coordinate(xp, tuple(along.shape))
-        z, before, after = self._flipped(h.shape[0])
-        inner = placed((before @ (self.direction * z)) * after)
-        norm = _length(xp, xp.sum(z**2, axis=0), inner)
-        return (((h * placed(before)) @ z) * placed(after) - along * inner) / norm
+        z, before, after = self._flipped(rows)
+        inner = (before @ (self.direction * z)) * after
+        norm = placed(_length(xp, xp.sum(z**2, axis=0), inner))
+        return (times(h * placed(before), z) * placed(after) - along * placed(inner)) / norm
 
     def _of_inputs(self, xp: Any, h: Any, angle: Any, factor: Any) -> Any:
         if angle is None:

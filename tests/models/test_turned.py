@@ -148,3 +148,18 @@ def test_a_kernel_acts_at_every_place():
         np.testing.assert_allclose(found[..., i], conv(jnp, images[..., i : i + 1], own)[..., 0], atol=1e-4)
     for flipout in (True, False):
         assert conv(jnp, images, Turned(v, angle, plane(v.shape, flipout), (1.5,))).shape == (5, 4, 4, ROWS)
+
+
+def test_columns_are_the_rows_turned_round():
+    keys = jax.random.split(jax.random.key(2), 4)
+    v, x = normalised(jnp, jax.random.normal(keys[0], (7, 3)), (0,)), jax.random.normal(keys[1], (ROWS, 2, 7))
+    z, angle = jax.random.normal(keys[2], v.shape), jax.random.uniform(keys[3], (ROWS, 3))
+    shared = Turned(v, angle[0], z, (1.5 + angle[1],))
+    for weight in (
+        shared,
+        shared._replace(angle=angle),
+        shared._replace(plane=plane(v.shape, True)),
+        Turned(v, None, None, (2.0,)),
+    ):
+        found = weight.act_on_columns(jnp.moveaxis(x, (0, -1), (-1, 0)))
+        np.testing.assert_allclose(jnp.moveaxis(found, (0, -1), (-1, 0)), weight.act(x), atol=1e-5)
