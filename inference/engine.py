@@ -65,7 +65,8 @@ class Engine:
     def block(self, step: int, record: int, count: int, thin: int, last: int) -> dict[str, dict[str, np.ndarray]]:
         """Run `count` records of `thin` steps, none beyond step `last`; arrays (chain, count, ...) by part and name.
 
-        Of several data sets, the chains of the first come first.
+        Of several data sets, the chains of the first come first.  A warmup draws nothing, and a big net's draws would
+        take a while to come from the device.
         """
         numbers = [np.int32(n) for n in (step, record, count, thin, last)]
 
@@ -80,7 +81,10 @@ class Engine:
         else:
             results = [run(lane) for lane in lanes]
         self.state = [state for state, _ in results]
-        return _gather([records for _, records in results], count, len(self._axes))
+        records = [records for _, records in results]
+        if last == self._algorithm.warmup:
+            records = [{**made, "sites": {}, "stats": {}} for made in records]
+        return _gather(records, count, len(self._axes))
 
     def ready(self, step: int) -> None:
         """What the algorithm does between warmup and draws."""
@@ -166,10 +170,16 @@ def _block(algorithm: Algorithm, records: int) -> Callable:
             state, t, buffers = carry
             end = jnp.minimum(t + thin, last)
             state, total = jax.lax.fori_loop(t, end, one_step, (state, _zeros(info)))
-            sites, stats = draw(jax.random.fold_in(draw_key, record + i), state, x, y)
+            sites, stats = jax.lax.cond(last == algorithm.warmup, no_draw, draw_once, record + i, state)
             mean = jax.tree.map(lambda v: v / jnp.maximum(end - t, 1), total)
             new = {"sites": sites, "stats": stats, "info": {**mean, "step": end}}
             return state, end, jax.tree.map(lambda buffer, v: buffer.at[i].set(v), buffers, new)
+
+        def draw_once(number: Any, state: Any) -> Any:
+            return draw(jax.random.fold_in(draw_key, number), state, x, y)
+
+        def no_draw(*_: Any) -> Any:
+            return _zeros((sites, stats))
 
         info = jax.eval_shape(step_once, key, state, x, y)[1]
         sites, stats = jax.eval_shape(draw, key, state, x, y)

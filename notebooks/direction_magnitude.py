@@ -35,12 +35,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from noisezoo import data, fit
+from noisezoo import data
 from noisezoo.data.published import published
 from noisezoo.inference import units, units_plots
 from noisezoo.inference.diagnose import classification
 from noisezoo.inference.engine import Engine
 from noisezoo.inference.predict import predict
+from noisezoo.inference.run import fit_many
 from noisezoo.inference.svi import SVI, algorithm
 from noisezoo.inference.target import sites
 from noisezoo.inference.ways import is_point, networks, points, ways
@@ -78,12 +79,21 @@ def settings(method, rows, epochs, **more):
     return SVI(guide="dropout", mask=mask, steps=steps, draws=1, **size, **more)
 
 
-def trained(method, alpha, d, network, epochs, seed):
-    """The program of a method and the points of a fit of it."""
-    model = program(method, network, len(d.classes), alpha)
-    config = settings(method, len(d.y_train), epochs)
-    found = fit(model, config, jnp.asarray(d.x_train), jnp.asarray(d.y_train), seed=seed, progress=FULL)
-    return model, points(found)
+def fitted(model, config, sets, seeds):
+    """A fit to each of these data sets of one shape, all in one call."""
+    xs, ys = [jnp.asarray(d.x_train) for d in sets], [jnp.asarray(d.y_train) for d in sets]
+    fits = fit_many(model, config, xs, ys, seeds, progress=FULL)
+    for error in fits:
+        if isinstance(error, FloatingPointError):
+            raise error
+    return fits
+
+
+def trained(method, alpha, sets, network, epochs, seeds):
+    """The program of a method and, of a fit to each of these data sets, the points."""
+    model = program(method, network, len(sets[0].classes), alpha)
+    config = settings(method, len(sets[0].y_train), epochs)
+    return model, [points(one) for one in fitted(model, config, sets, seeds)]
 
 
 def judged(model, at, x, y, draws, seed):
@@ -99,36 +109,41 @@ def subset(d, rows, seed):
     return small, replace(small, x_test=d.x_train[others], y_test=d.y_train[others])
 
 
-def kept(name, make):
-    """The table of one cell, made if it is not there yet."""
+def is_there(name):
+    return (RUNS / f"{name}.csv").is_file()
+
+
+def keep(name, table):
+    """Write the table of one cell."""
     path = RUNS / f"{name}.csv"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".part{np.random.default_rng().integers(10**9)}")
-        make().to_csv(part, index=False)
-        part.replace(path)
-        print(name, pd.read_csv(path).round(4).to_string(index=False), flush=True)
-    return pd.read_csv(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".part{np.random.default_rng().integers(10**9)}")
+    table.to_csv(part, index=False)
+    part.replace(path)
+    print(name, table.round(4).to_string(index=False), flush=True)
+
+
+def rounds(seeds):
+    """Which seeds run in one call: on an accelerator all, for a step costs it about the same for many."""
+    return [seeds] if jax.default_backend() != "cpu" and seeds else [[seed] for seed in seeds]
 
 
 # %%
 
 
-def cell(rows, method, alpha, seed):
-    """Accuracy and log density of one fit, on test images and on those that choose alpha."""
-
-    def make():
-        network, d = mlp(*SETTINGS["widths"], activation="relu"), data.load("mnist")
-        own, validation = subset(d, rows, seed)
-        model, at = trained(method, alpha, own, network, SETTINGS["epochs"], seed)
-        images = {"validation": validation, "test": own}
-        parts = [
-            judged(model, at, part.x_test, part.y_test, SETTINGS["ensemble"], seed).assign(part=name)
-            for name, part in images.items()
-        ]
-        return pd.concat(parts).assign(rows=rows, method=method, alpha=alpha, seed=seed)
-
-    return kept(cell_name(rows, method, alpha, seed), make)
+def fill(rows, method, alpha, seeds):
+    """The cells that are not there yet: accuracy and log density on test images and on those that choose alpha."""
+    network, d = mlp(*SETTINGS["widths"], activation="relu"), data.load("mnist")
+    for some in rounds([seed for seed in seeds if not is_there(cell_name(rows, method, alpha, seed))]):
+        sets = [subset(d, rows, seed) for seed in some]
+        model, found = trained(method, alpha, [own for own, _ in sets], network, SETTINGS["epochs"], some)
+        for seed, at, (own, validation) in zip(some, found, sets, strict=True):
+            parts = [
+                judged(model, at, part.x_test, part.y_test, SETTINGS["ensemble"], seed).assign(part=name)
+                for name, part in {"validation": validation, "test": own}.items()
+            ]
+            facts = {"rows": rows, "method": method, "alpha": alpha, "seed": seed}
+            keep(cell_name(rows, method, alpha, seed), pd.concat(parts).assign(**facts))
 
 
 def cell_name(rows, method, alpha, seed):
@@ -138,8 +153,11 @@ def cell_name(rows, method, alpha, seed):
 
 def chosen(method):
     """The best alpha of the grid of a method, whose cells are made if they are not there yet."""
-    cells = [cell(1000, method, alpha, 0) for alpha in METHODS[method]["grid"]]
-    return best(pd.concat(cells, ignore_index=True))[method]
+    grid = METHODS[method]["grid"]
+    for alpha in grid:
+        fill(1000, method, alpha, [0])
+    there = [pd.read_csv(RUNS / f"{cell_name(1000, method, alpha, 0)}.csv") for alpha in grid]
+    return best(pd.concat(there, ignore_index=True))[method]
 
 
 def best(cells):
@@ -153,9 +171,9 @@ def tables_of_mnist(rows="1000", *methods):
     for method in methods:
         if method not in METHODS:
             raise unknown("method", method, METHODS)
-    for seed in SETTINGS["seeds"]:
+    for seeds in rounds(SETTINGS["seeds"]):
         for method in methods or METHODS:
-            cell(int(rows), method, chosen(method), seed)
+            fill(int(rows), method, chosen(method), seeds)
 
 
 # %% [markdown]
@@ -203,19 +221,16 @@ def course_of_mnist():
     network, d = mlp(*SETTINGS["widths"], activation="relu"), data.load("mnist")
     small, _ = subset(d, 10_000, 0)
 
-    def run():
+    if not is_there("course"):
         table, _, at = course("projected", 0.014, small, network, epochs=50, every=2)
         x, y = jnp.asarray(small.x_test), np.asarray(small.y_test)
         wrong = y != networks(program("none", network, 10), at, x, jnp.asarray(y), 1)[0].argmax(axis=-1)
         first = [int(np.flatnonzero(wrong & (y == label))[0]) for label in range(10) if (wrong & (y == label)).any()]
         alphas = [0.0, 0.0005, 0.002, 0.005, 0.01, 0.014, 0.02, 0.05, 0.2, 1.0]
-        found = softmax(at, x[np.array(first)], jnp.asarray(y[first]), network, 10, alphas)
-        kept("softmax", lambda: found)
-        return table
-
-    kept("course", run)
-    constant = {"epochs": 50, "every": 2, "decay": 0.0}  # as in the released script
-    kept("course-constant", lambda: course("projected", 0.014, small, network, **constant)[0])
+        keep("softmax", softmax(at, x[np.array(first)], jnp.asarray(y[first]), network, 10, alphas))
+        keep("course", table)
+    if not is_there("course-constant"):  # as in the released script
+        keep("course-constant", course("projected", 0.014, small, network, epochs=50, every=2, decay=0.0)[0])
 
 
 VARIATIONAL = {
@@ -227,8 +242,8 @@ VARIATIONAL = {
 }
 
 
-def variational(method, d, network, epochs, seed, **more):
-    """Table 3: accuracy and log density of the ensemble, and the fit."""
+def variational(method, d, network, epochs, seeds, **more):
+    """Table 3: accuracy and log density of the ensembles, the program, and the fits."""
     spec, guide = VARIATIONAL[method]
     facts, steps = SETTINGS["variational"], round(epochs * len(d.y_train) / SETTINGS["batch_size"])
     shape = {"structure": "ard", "form": "weight_norm"} if spec.startswith("gaussian") else {}
@@ -237,12 +252,13 @@ def variational(method, d, network, epochs, seed, **more):
     schedule |= {"kl_warmup": round(facts["kl_warmup"] * steps)}
     own = schedule if guide["guide"] == "local" else {}
     size = {"steps": steps, "lr": facts["lr"], "batch_size": facts["batch_size"], "draws": SETTINGS["ensemble"]}
-    config = SVI(**{**guide, **own, **size, **more})
-    found = fit(model, config, jnp.asarray(d.x_train), jnp.asarray(d.y_train), seed=seed, progress=FULL)
-    predicted = predict(model, found.draws, jnp.asarray(d.x_test), jnp.asarray(d.y_test))
-    judged = classification(np.asarray(d.y_test), predicted.f[0], predicted.log_lik[0])
-    row = {"method": method, "seed": seed, "epochs": epochs, "rows": len(d.y_train), **judged}
-    return pd.DataFrame([{**row, "seconds": sum(found.seconds.values())}]), model, found
+    fits = fitted(model, SVI(**{**guide, **own, **size, **more}), [d] * len(seeds), seeds)
+    rows = []
+    for seed, found in zip(seeds, fits, strict=True):
+        predicted = predict(model, found.draws, jnp.asarray(d.x_test), jnp.asarray(d.y_test))
+        told = classification(np.asarray(d.y_test), predicted.f[0], predicted.log_lik[0])
+        rows.append({"method": method, "seed": seed, "epochs": epochs, "rows": len(d.y_train), **told})
+    return pd.DataFrame(rows), model, fits
 
 
 def variational_of_mnist(network="lenet_300_100", epochs="200", *seeds):
@@ -255,13 +271,13 @@ def variational_of_mnist(network="lenet_300_100", epochs="200", *seeds):
     if network not in nets:
         raise unknown("network", network, nets)
     d = data.load("mnist")
-    for seed in map(int, seeds or SETTINGS["variational"]["seeds"]):
+    for some in rounds([*map(int, seeds or SETTINGS["variational"]["seeds"])]):
         for method in VARIATIONAL:
-
-            def cell(method=method, seed=seed):
-                return variational(method, d, nets[network], int(epochs), seed)[0].assign(network=network)
-
-            kept(variational_name(network, int(epochs), method, seed), cell)
+            names = {seed: variational_name(network, int(epochs), method, seed) for seed in some}
+            missing = [seed for seed in some if not is_there(names[seed])]
+            table = variational(method, d, nets[network], int(epochs), missing)[0] if missing else pd.DataFrame()
+            for seed in missing:
+                keep(names[seed], table[table["seed"] == seed].assign(network=network))
 
 
 def variational_name(network, epochs, method, seed):
@@ -371,8 +387,9 @@ direction_views.angles([direction.rotation_normal(alpha) for alpha in direction_
 digits, small = data.load("digits"), mlp(256, 256, activation="relu")
 demo = {"gauss_inp": 0.3, "rot_normal_rows": 0.35, "projected": 0.01}
 found = {
-    method: judged(*trained(method, alpha, digits, small, 60, 0), digits.x_test, digits.y_test, 20, 0)
+    method: judged(model, at, digits.x_test, digits.y_test, 20, 0)
     for method, alpha in demo.items()
+    for model, [at] in [trained(method, alpha, [digits], small, 60, [0])]
 }
 pd.DataFrame({method: table.set_index("way")["accuracy"] for method, table in found.items()}).T.round(3)
 
@@ -475,22 +492,24 @@ pd.read_csv(RESULTS / "variational.csv")
 # On digits, 64-32 units:
 
 # %%
-one, model, fitted = variational("Var, a plane for each row", digits, mlp(64, 32, activation="relu"), 120, 0, lr=3e-3)
+_, model, [learned] = variational(
+    "Var, a plane for each row", digits, mlp(64, 32, activation="relu"), 120, [0], lr=3e-3
+)
 x, y = jnp.asarray(digits.x_test), jnp.asarray(digits.y_test)
-units.ways(model, fitted, x, y).round(3)
+units.ways(model, learned, x, y).round(3)
 
 # %%
-units_plots.laws(fitted)
+units_plots.laws(learned)
 
 # %% [markdown]
 # The thesis says that where q(g) has its peak at zero the direction is nearly uniform, and where it has not the angle
 # is small:
 
 # %%
-units_plots.magnitudes(fitted)
+units_plots.magnitudes(learned)
 
 # %% [markdown]
 # Units go by the length of their mean weight:
 
 # %%
-units_plots.curve(units.curve(model, fitted, x, y, np.arange(0, 1.01, 0.2)))
+units_plots.curve(units.curve(model, learned, x, y, np.arange(0, 1.01, 0.2)))
