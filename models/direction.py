@@ -301,7 +301,7 @@ def rotation_beta(alpha: float) -> Direction:
         return 1 + float(np.cumprod(-((math.pi / 4) ** 2) / (k * (alpha - 0.5 + k))).sum())
 
     def angle(p: PPL, name: str, shape: tuple[int, ...], n: int) -> Any:
-        law = p.dist.TransformedDistribution(p.dist.Beta(alpha, alpha), [_stretch(p)])
+        law = p.dist.TransformedDistribution(p.symmetric_beta(alpha), [_stretch(p)])
         return _site(p, f"{name}.angle", law, shape, math.acos(mean_cosine(n)))
 
     return Direction(

@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from .sphere import uniform_direction
+from .symmetric_beta import symmetric_beta
 from .unnormalised import unnormalised
 
 PYRO_MISSING = "Pyro is not installed; install it with: pip install 'noisezoo[pyro]'"
@@ -81,6 +82,11 @@ class PPL(Protocol):
         ...
 
     @property
+    def symmetric_beta(self) -> Any:
+        """The laws Beta(alpha, alpha), ``(alpha)``: see `models.symmetric_beta`."""
+        ...
+
+    @property
     def uniform_direction(self) -> Any:
         """The class of laws of vectors with uniform directions, ``(shape, axes)``: see `models.sphere`."""
         ...
@@ -99,6 +105,7 @@ class _Language(NamedTuple):
     unnormalised: Any
     truncated_normal: Any
     local_truncated_normal: Any
+    symmetric_beta: Any
     uniform_direction: Any
 
 
@@ -125,6 +132,7 @@ def language(name: str) -> PPL:
         "unnormalised": unnormalised(name),
         "truncated_normal": truncated_normal.truncated_normal(name),
         "local_truncated_normal": truncated_normal.local_truncated_normal(name),
+        "symmetric_beta": symmetric_beta(name),
         "uniform_direction": uniform_direction(name),
     }
     return _Language(**{**words, **laws, "name": name, "dist": dist, "xp": xp})
