@@ -6,13 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from linear_model import data, model
-from noisezoo.inference import engine
+from noisezoo.inference import engine, svi
 from noisezoo.inference.mclmc import MCLMC
 from noisezoo.inference.nuts import NUTS
 from noisezoo.inference.run import fit
 from noisezoo.inference.sgld import SGLD
 from noisezoo.inference.sgnht import SGNHT
 from noisezoo.inference.svi import SVI
+from noisezoo.inference.target import sites
 from noisezoo.models import likelihood, noise
 from noisezoo.models.network import mlp
 from noisezoo.models.weight import prior
@@ -134,6 +135,15 @@ def test_progress_reaches_the_end():
     fit(model(), CONFIGS["svi"], X, Y, progress=lambda done, total, message: told.append((done, total, message)))
     assert told[-1][0] == told[-1][1]
     assert any(message.startswith("loss") for _, _, message in told)
+
+
+def test_a_warmup_draws_nothing():
+    config, program = CONFIGS["svi"], model()
+    started = engine.Engine(svi.algorithm(config, program, sites(program, X, Y)), 0, X, Y)
+    warm = started.block(0, 0, 2, 150, config.steps)
+    assert not warm["sites"] and not warm["stats"] and warm["info"]["loss"].shape == (1, 2)
+    drawn = started.block(300, 0, 3, 0, 2**31 - 1)
+    assert all(np.std(values[0], axis=0).min() > 0 for values in drawn["sites"].values())
 
 
 def test_loss_history_falls():
