@@ -193,7 +193,7 @@ def put(site: dict, prediction: str) -> Any:
 def known(site: dict, place: float) -> float:
     """`place`; raises `NoKnownMean` if it is not a number."""
     if math.isnan(place):
-        raise NoKnownMean(NO_MEAN.format(site["name"]))
+        raise NoKnownMean(NO_MEAN.format(site["name"]) + " or centre")
     return place
 
 

@@ -65,8 +65,8 @@ class Engine:
     def block(self, step: int, record: int, count: int, thin: int, last: int) -> dict[str, dict[str, np.ndarray]]:
         """Run `count` records of `thin` steps, none beyond step `last`; arrays (chain, count, ...) by part and name.
 
-        Of several data sets, the chains of the first come first.  A warmup draws nothing, and a big net's draws would
-        take a while to come from the device.
+        Of several data sets, the chains of the first come first.  The part "finite" says of each site whether its draws
+        are; of a warmup there are no others, for those of a big net take a while to come from the device.
         """
         numbers = [np.int32(n) for n in (step, record, count, thin, last)]
 
@@ -170,24 +170,23 @@ def _block(algorithm: Algorithm, records: int) -> Callable:
             state, t, buffers = carry
             end = jnp.minimum(t + thin, last)
             state, total = jax.lax.fori_loop(t, end, one_step, (state, _zeros(info)))
-            sites, stats = jax.lax.cond(last == algorithm.warmup, no_draw, draw_once, record + i, state)
+            sites, stats = draw(jax.random.fold_in(draw_key, record + i), state, x, y)
             mean = jax.tree.map(lambda v: v / jnp.maximum(end - t, 1), total)
-            new = {"sites": sites, "stats": stats, "info": {**mean, "step": end}}
+            new = {"sites": sites, "stats": stats, "info": {**mean, "step": end}, "finite": _are_finite(sites)}
             return state, end, jax.tree.map(lambda buffer, v: buffer.at[i].set(v), buffers, new)
-
-        def draw_once(number: Any, state: Any) -> Any:
-            return draw(jax.random.fold_in(draw_key, number), state, x, y)
-
-        def no_draw(*_: Any) -> Any:
-            return _zeros((sites, stats))
 
         info = jax.eval_shape(step_once, key, state, x, y)[1]
         sites, stats = jax.eval_shape(draw, key, state, x, y)
         shapes = {"sites": sites, "stats": stats, "info": {**info, "step": jax.ShapeDtypeStruct((), jnp.int32)}}
+        shapes["finite"] = jax.eval_shape(_are_finite, sites)
         state, _, buffers = jax.lax.fori_loop(0, count, one_record, (state, step, _zeros(shapes, (records,))))
         return state, buffers
 
     return block
+
+
+def _are_finite(sites: dict[str, Any]) -> dict[str, Any]:
+    return {name: jnp.all(jnp.isfinite(value)) for name, value in sites.items()}
 
 
 def _zeros(shapes: Any, leading: tuple[int, ...] = ()) -> Any:

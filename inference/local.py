@@ -116,7 +116,7 @@ def _in_one_pass(law: Any) -> bool:
     while hasattr(law, "base_dist"):
         law = law.base_dist
     laws = (dist.Normal, dist.Uniform, dist.BernoulliProbs, dist.BernoulliLogits, truncated_normal("numpyro"))
-    return isinstance(law, laws)
+    return isinstance(law, laws) or getattr(law, "in_one_pass", False)
 
 
 class LocalNormal(dist.Normal):

@@ -67,7 +67,8 @@ class SVI:
     objective : ``average`` (Monte-Carlo dropout), ``importance`` (its importance-weighted bound: marginal MAP) or
         ``tail_adaptive``.
     mask : one draw of the noise for the ``function``, shared by all rows, or one for each ``example``.
-    prediction : ``average`` over draws of the noise, or the ``mean_weight``, the noise at its mean.
+    prediction : ``average`` over draws of the noise; the ``mean_weight``, the noise at its mean; or the ``centre``,
+        noise that turns weights switched off.
 
     The others are of the guides ``local``, ``flipout`` and ``em``, with q(w) = N(mu, sigma^2), alpha = sigma^2 / mu^2;
     what they say of weights holds for the magnitudes of the prior direction_magnitude, too, where their law is

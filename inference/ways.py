@@ -1,4 +1,4 @@
-"""Three ways to predict with a network under noise, and a fourth for noise that turns its weights.
+"""Four ways to predict with a network under noise.
 
 - ``ensemble``: the mean predictive density over draws of the weights (Kirichenko 2018, eq 49, with its 1 / n).
 - ``one_draw``: that of a single draw; its numbers are means over the same draws.

@@ -394,7 +394,8 @@ def tangent_as_released(alpha: float) -> Direction:
 
     For a matrix V of unit vectors and noise E ~ N(0, alpha) of its shape, T = E - V sum(V E) and vhat = (V + T) / norm.
     The sum should be over the entries of a vector; it is over the units, hence projects next to nothing away, and the
-    angle has numerically the law of `projected`.  The units lie along the last axis that is not among `axes`.
+    angle has next to the law of `projected` where the square root of the number of units is small beside that of the
+    entries, as in the networks of the thesis.  The units lie along the last axis that is not among `axes`.
     """
     _positive("tangent_as_released", alpha=alpha)
 
@@ -422,16 +423,6 @@ DIRECTIONS: dict[str, Callable[..., Direction]] = {
         von_mises_fisher,
         anisotropic,
     )
-}
-
-MEANINGS: dict[str, str] = {
-    "projected": "add normal noise of variance alpha, then normalise",
-    "tangent": "add normal noise of variance alpha in the tangent space, then normalise: less than a right angle",
-    "tangent_as_released": "the tangent noise as its authors' code computes it: the law of the projected noise",
-    "rotation_normal": "rotate in a random plane by a normal angle of variance alpha, truncated at right angles",
-    "rotation_beta": "rotate in a random plane by a Beta(alpha, alpha) angle, stretched between right angles",
-    "von_mises_fisher": "the normal law of the sphere, of concentration kappa",
-    "anisotropic": "add normal noise with a variance for each coordinate, then normalise",
 }
 
 
@@ -577,6 +568,8 @@ def _norm(xp: Any, v: Any, axes: tuple[int, ...]) -> Any:
 def _unit(v: Any, name: str, axes: tuple[int, ...]) -> np.ndarray:
     """Vectors along `axes` at length one, float64; raises ValueError for those that have no direction."""
     v = np.asarray(v, float)
+    if v.size == 0:
+        raise ValueError(f"{name} of shape {v.shape} has no entries")
     if not axes or len(set(axes)) < len(axes) or not all(-v.ndim <= a < 0 for a in axes):
         raise ValueError(f"axes of an array of shape {v.shape} are negative, such as (-1,), and differ; got {axes}")
     if not np.all(np.isfinite(v)):

@@ -81,8 +81,12 @@ def noise(law: "Direction | None", on: str = "weights", over: str = "outputs", s
 
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         if on != "weights" and len(shape) != 2:
-            raise TypeError(DENSE)
-        if law is not None:
+            raise ValueError(DENSE)
+        if law is not None and on != "weights" and shape[0] < 2:
+            raise ValueError(
+                f"the activations before {name} are single numbers, which cannot be turned; use on='weights'"
+            )
+        if law is not None and on != "activations":
             check_entries(name, shape, over)
         v, g = direction(p, name, shape, over), magnitude(p, name, shape, over)
         turned = Turned(v, None, None, (g,), side(shape, over))
@@ -139,15 +143,20 @@ def named(
     on: str = "weights",
     over: str = "outputs",
     magnitude: str = "none",
-    magnitude_alpha: float = 0.1,
+    magnitude_alpha: float | None = None,
 ) -> Prior:
-    """`noise` from words and numbers: a law of `DIRECTIONS`, and a magnitude of `STRETCHES` with its variance."""
+    """`noise` from words and numbers: a law of `DIRECTIONS`, and a magnitude of `STRETCHES` with its variance, 0.1."""
     from .direction import DIRECTIONS
 
     if magnitude not in STRETCHES:
         raise unknown("noise on the magnitude", magnitude, STRETCHES)
     stretch = STRETCHES[magnitude]
-    return noise(DIRECTIONS[direction](alpha), on, over, stretch and stretch(magnitude_alpha))
+    if stretch is None and magnitude_alpha is not None:
+        raise ValueError("magnitude_alpha is the variance of a noise on the magnitude; set magnitude=normal or gamma")
+    variance = 0.1 if magnitude_alpha is None else magnitude_alpha
+    if not 0 < variance < math.inf:
+        raise ValueError(f"magnitude_alpha must be positive and finite, got {magnitude_alpha}")
+    return noise(DIRECTIONS[direction](alpha), on, over, stretch and stretch(variance))
 
 
 @cache

@@ -35,8 +35,10 @@ def angles(directions: Sequence[Direction], n: int = 1000, count: int = 10_000, 
     """The angle theta between v and vhat in R^n: histograms of `count` draws under the exact density (figures 11-14).
 
     One panel for each direction, with the exact mean and standard deviation; from 0 to pi/2 or, where the draws lie
-    close together, round them.  Raises ValueError for a direction whose law is not known.
+    close together, round them.  Raises ValueError for a direction whose law is not known, and for less than two draws.
     """
+    if count < 2:
+        raise ValueError(f"count must be at least 2, got {count}")
     for direction in directions:
         if direction.law is None:
             raise ValueError(f"{direction.name} has no exact law of the angle; leave it out of this figure")

@@ -33,7 +33,7 @@ class Signal(NamedTuple):
         return tuple(self.weight.shape)
 
     def reshape(self, shape: tuple[int, ...]) -> Any:
-        raise TypeError(DENSE)
+        raise ValueError(DENSE)
 
     def act(self, h: Any) -> Any:
         """(noise on h) @ w for activations h (rows, unit_in)."""

@@ -1,4 +1,4 @@
-"""Beta(alpha, alpha), drawn in one pass where alpha > 1/2.
+"""Beta(alpha, alpha), in JAX drawn in one pass where alpha > 1/2.
 
 B = 1/2 + sqrt(1 - U^(2 / (2 alpha - 1))) cos(2 pi V) / 2 for uniform U and V (Ulrich 1984; Devroye 1986, section IX.3).
 JAX makes a beta of two gammas, each by rejection, a loop that the step of a small net waits for, most of all on a GPU.
@@ -17,7 +17,7 @@ def symmetric_beta(language: str) -> Any:
 def _numpyro(alpha: float) -> Any:
     from numpyro.distributions import Beta
 
-    return (_in_one_pass() if alpha > 0.5 else Beta)(alpha, alpha)
+    return (_polar() if alpha > 0.5 else Beta)(alpha, alpha)
 
 
 def _pyro(alpha: float) -> Any:
@@ -27,12 +27,14 @@ def _pyro(alpha: float) -> Any:
 
 
 @cache
-def _in_one_pass() -> Any:
+def _polar() -> Any:
     import jax
     import jax.numpy as jnp
     from numpyro.distributions import Beta
 
     class SymmetricBeta(Beta):
+        in_one_pass = True  # so that a guide gives it a quick key
+
         def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
             u, v = jax.random.uniform(key, (2, *sample_shape, *self.batch_shape))
             root = jnp.sqrt(-jnp.expm1(2 / (2 * self.concentration1 - 1) * jnp.log1p(-u)))

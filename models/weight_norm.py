@@ -66,7 +66,9 @@ def entries(shape: tuple[int, ...], over: str) -> int:
 def check_entries(name: str, shape: tuple[int, ...], over: str) -> None:
     """Raise ValueError unless the vectors have two entries: a single number cannot be turned."""
     if entries(shape, over) < 2:
-        raise ValueError(f"{name} has vectors of a single weight, which cannot be turned; use over='inputs'")
+        other = over == "outputs" and side(shape, "inputs") == "inputs"
+        fix = "use over='inputs'" if other else "widen the layer"
+        raise ValueError(f"{name} has vectors of a single weight, which cannot be turned; {fix}")
 
 
 def wide(values: Any, shape: tuple[int, ...], over: str) -> Any:

@@ -149,8 +149,13 @@ def test_refusals():
         SVI(guide="mean_field", plane="batch")
     with pytest.raises(ValueError, match="unknown plane 'row'; did you mean 'rows'"):
         SVI(guide="local", plane="row")
+    two = SVI(guide="local", steps=2)
     with pytest.raises(ValueError, match="cannot be turned; use over='inputs'"):
-        fit(net("direction_magnitude", 3), SVI(guide="local", steps=2), x[:, :1], y, progress=False)
+        fit(net("direction_magnitude", 3), two, x[:, :1], y, progress=False)
+    with pytest.raises(ValueError, match="cannot be turned; widen the layer"):
+        fit(net("direction_magnitude:over=inputs", 1), two, x[:, :1], y, progress=False)
+    with pytest.raises(ValueError, match="activations before layer0 are single numbers.* use on='weights'"):
+        fit(net("tangent:alpha=1,on=activations", 3), SVI(guide="dropout", steps=2), x[:, :1], y, progress=False)
 
 
 # -- two weights, no bias: w = g (cos(e) v + sin(e) phi) in the plane, where phi is one of two

@@ -176,7 +176,7 @@ def test_a_kernel_has_a_vector_for_each_channel():
         trace = handlers.trace(handlers.seed(lambda prior=prior: prior(p, "w", shape), jax.random.key(0))).get_trace()
         np.testing.assert_allclose(jnp.sqrt(jnp.sum(w**2, axis=(0, 1, 2))), trace["w.magnitude"]["value"], rtol=1e-4)
     noise = direction_magnitude.noise(direction.tangent(0.1), on="activations")
-    with pytest.raises(TypeError, match="dense layers; use on='weights'"):
+    with pytest.raises(ValueError, match="dense layers; use on='weights'"):
         handlers.seed(lambda: conv(p.xp, jnp.ones((2, 6, 6, 4)), noise(p, "w", shape)), jax.random.key(0))()
 
 
@@ -227,7 +227,11 @@ def test_the_noise_at_its_mean_gives_the_mean_weight(spec):
         ("projected:alpha=0.1,on=weight", "unknown place of noise 'weight'; did you mean 'weights'"),
         ("projected:alpha=0.1,over=input", "did you mean 'inputs'"),
         ("projected:alpha=0.1,magnitude=norm", "did you mean 'normal'"),
-        ("projected:alpha=0.1,magnitude=normal,magnitude_alpha=0", "must be positive"),
+        (
+            "projected:alpha=0.1,magnitude=normal,magnitude_alpha=0",
+            "^magnitude_alpha must be positive and finite, got 0",
+        ),
+        ("projected:alpha=0.1,magnitude_alpha=0.2", "set magnitude=normal or gamma"),
         ("tangent_as_released:alpha=0.1,on=activations", "is defined for weights"),
         ("direction_magnitude:magnitude=cauchy", "did you mean 'half_cauchy'"),
         ("weight_norm:over=rows", "unknown dimension to normalise over 'rows'"),
