@@ -66,7 +66,7 @@ class Engine:
         """Run `count` records of `thin` steps, none beyond step `last`; arrays (chain, count, ...) by part and name.
 
         Of several data sets, the chains of the first come first.  The part "finite" says of each site whether its draws
-        are; of a warmup there are no others, for those of a big net take a while to come from the device.
+        are.  Those of a warmup stay where they are: a big net's take a while to come from the device.
         """
         numbers = [np.int32(n) for n in (step, record, count, thin, last)]
 

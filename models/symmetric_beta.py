@@ -37,7 +37,8 @@ def _polar() -> Any:
 
         def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
             u, v = jax.random.uniform(key, (2, *sample_shape, *self.batch_shape))
-            root = jnp.sqrt(-jnp.expm1(2 / (2 * self.concentration1 - 1) * jnp.log1p(-u)))
+            alpha: Any = self.concentration1
+            root = jnp.sqrt(-jnp.expm1(2 / (2 * alpha - 1) * jnp.log1p(-u)))
             return 0.5 + 0.5 * root * jnp.cos(2 * math.pi * v)
 
     return SymmetricBeta
