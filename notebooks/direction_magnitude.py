@@ -462,19 +462,17 @@ ours["thesis"] = [printed.get((rows, METHODS[method].get("thesis"))) for rows, m
 ours.round(4)
 
 # %% [markdown]
-# Fits of one seed have the same images. The ensemble's gain over no noise, at 1000 images, and that over the tangent
-# noise as released, of the tangent noise and of projected noise:
+# Fits of one seed have the same images. The ensemble's gain over no noise, and that over the tangent noise as released,
+# of the tangent noise and of projected noise:
 
 # %%
-paired = tested.query("rows == 1000 and way == 'ensemble'").pivot(
-    index="seed", columns="method", values=["accuracy", "mlpd"]
-)
+paired = tested.query("way == 'ensemble'").pivot(index=["rows", "seed"], columns="method", values=["accuracy", "mlpd"])
 
 
 def gain(value, other):
-    """Mean and standard error over seeds."""
+    """Mean and standard error over seeds, for each number of training images."""
     gap = paired[value].sub(paired[value][other], axis=0)
-    return gap.agg(["mean", "sem"]).T
+    return gap.groupby("rows").agg(["mean", "sem"]).T.unstack()
 
 
 pd.concat({value: gain(value, "none") for value in ("accuracy", "mlpd")}, axis=1).round(4)
