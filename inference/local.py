@@ -23,7 +23,6 @@ from numpyro.primitives import Messenger
 
 from ..models.local import Unsampled
 from ..models.ppl import language
-from ..models.truncated_normal import truncated_normal
 from . import normals, scales
 from .algorithm import Algorithm, of_guide
 from .random import normal, quick
@@ -115,7 +114,7 @@ class Seeds(Messenger):
 def _in_one_pass(law: Any) -> bool:
     while hasattr(law, "base_dist"):
         law = law.base_dist
-    laws = (dist.Normal, dist.Uniform, dist.BernoulliProbs, dist.BernoulliLogits, truncated_normal("numpyro"))
+    laws = (dist.Normal, dist.Uniform, dist.BernoulliProbs, dist.BernoulliLogits)
     return isinstance(law, laws) or getattr(law, "in_one_pass", False)
 
 

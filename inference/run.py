@@ -254,8 +254,7 @@ def _watched(watch: Watch, loc: Arrays, scale: Arrays) -> Arrays:
 def _check_finite(what: str, step: int, block: dict[str, Arrays]) -> None:
     """Raise FloatingPointError if anything in a block is NaN, or a draw is infinite."""
     bad = [k for k, v in block["info"].items() if np.isnan(v).any()]
-    finite = block.get("finite") or {k: np.isfinite(v) for k, v in block["sites"].items()}
-    bad += [k for k, v in finite.items() if not v.all()]
+    bad += [k for k, v in block["finite"].items() if not v.all()]
     if bad:
         raise FloatingPointError(
             f"{what} stopped soon after step {step}: {bad[0]} is no longer finite; a smaller lr or step_size may help"

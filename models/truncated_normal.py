@@ -392,6 +392,7 @@ def _numpyro() -> tuple[Any, Any]:
         return jax.random.uniform(key, shape, dtype) + jnp.finfo(dtype).eps / 2  # in the middle of its steps
 
     class TruncatedNormal(Distribution):
+        in_one_pass = True  # so that a guide gives it a quick key
         arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
         reparametrized_params = ["loc", "scale"]
         pytree_aux_fields = ("low", "high")

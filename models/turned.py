@@ -86,8 +86,9 @@ class Turned(NamedTuple):
         places = h.ndim - 2
 
         def placed(part: Any) -> Any:
-            wide = getattr(part, "ndim", 0) > 0
-            return part.T.reshape((part.shape[-1], *places * (1,), -1)) if wide else part
+            if getattr(part, "ndim", 0) == 0:
+                return part
+            return (part.T if part.ndim == 2 else part).reshape((part.shape[-1], *places * (1,), -1))
 
         return self._act(h, h.shape[-1], 0, times_columns, placed)
 

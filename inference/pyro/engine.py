@@ -50,7 +50,8 @@ class Engine:
             draw = self._algorithm.draw
             parts = ({}, {}) if last == self._algorithm.warmup else self._call(draw, DRAW, chain, i, self.state[chain])
             sites, stats = map(_numpy, parts)
-            rows.append({"sites": sites, "stats": stats, "info": {**mean, "step": np.asarray(end)}})
+            finite = {name: np.isfinite(value).all() for name, value in sites.items()}
+            rows.append({"sites": sites, "stats": stats, "info": {**mean, "step": np.asarray(end)}, "finite": finite})
         return rows
 
     def ready(self, step: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from noisezoo.models.local import Unsampled
 from noisezoo.models.network import conv
+from noisezoo.models.ppl import language as language_of
 from noisezoo.models.sphere import normalised, tangent
 from noisezoo.models.turned import Turned
 from scipy import stats
@@ -150,16 +151,21 @@ def test_a_kernel_acts_at_every_place():
         assert conv(jnp, images, Turned(v, angle, plane(v.shape, flipout), (1.5,))).shape == (5, 4, 4, ROWS)
 
 
-def test_columns_are_the_rows_turned_round():
-    keys = jax.random.split(jax.random.key(2), 4)
-    v, x = normalised(jnp, jax.random.normal(keys[0], (7, 3)), (0,)), jax.random.normal(keys[1], (ROWS, 2, 7))
-    z, angle = jax.random.normal(keys[2], v.shape), jax.random.uniform(keys[3], (ROWS, 3))
-    shared = Turned(v, angle[0], z, (1.5 + angle[1],))
-    for weight in (
-        shared,
-        shared._replace(angle=angle),
-        shared._replace(plane=plane(v.shape, True)),
-        Turned(v, None, None, (2.0,)),
-    ):
-        found = weight.act_on_columns(jnp.moveaxis(x, (0, -1), (-1, 0)))
-        np.testing.assert_allclose(jnp.moveaxis(found, (0, -1), (-1, 0)), weight.act(x), atol=1e-5)
+def test_columns_are_the_rows_turned_round(language):
+    xp, rng = language_of(language).xp, np.random.default_rng(2)
+    v, x, z, angle = (
+        xp.asarray(values.astype(np.float32))
+        for values in (
+            rng.normal(size=(7, 3)),
+            rng.normal(size=(ROWS, 2, 7)),
+            rng.normal(size=(7, 3)),
+            rng.random((ROWS, 3)),
+        )
+    )
+    shared = Turned(normalised(xp, v, (0,)), angle[0], z, (1.5 + angle[1],))
+    weights = [shared, shared._replace(angle=angle), Turned(shared.direction, None, None, (2.0,))]
+    if language == "numpyro":
+        weights.append(shared._replace(plane=plane(v.shape, True)))
+    for weight in weights:
+        found = weight.act_on_columns(xp.moveaxis(x, (0, -1), (-1, 0)))
+        np.testing.assert_allclose(xp.moveaxis(found, (0, -1), (-1, 0)), weight.act(x), atol=1e-5)
