@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data import load
-    from .inference.compare import compare
-    from .inference.run import fit
+    from .inference.driver.fit import fit
+    from .inference.runs.compare import compare
     from .models.ppl import ppl
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "compare", "fit", "load", "ppl"]
 
-_HOME = {"compare": ".inference.compare", "fit": ".inference.run", "load": ".data", "ppl": ".models.ppl"}
+_HOME = {"compare": ".inference.runs.compare", "fit": ".inference.driver.fit", "load": ".data", "ppl": ".models.ppl"}
 
 
 def __getattr__(name: str) -> Any:

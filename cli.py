@@ -32,10 +32,11 @@ PriorArgument = Annotated[
 def list_() -> None:
     """What there is: noises and the priors they induce, structures, networks, strategies, data sets."""
     from .data.catalogue import CATALOGUE
-    from .inference.strategies import GUIDES, STRATEGIES
+    from .inference.strategies import STRATEGIES
+    from .inference.strategies.guides import GUIDES
     from .models.catalogue import EXAMPLES, FORM_MEANINGS, PRIOR_MEANINGS
-    from .models.noise import NOISES
-    from .models.structure import STRUCTURES
+    from .models.noises import NOISES
+    from .models.weights.structure import STRUCTURES
 
     noises = [noise() for noise in NOISES.values()]
     structures = [(name, (f.__doc__ or "").split(";")[0].rstrip(".")) for name, f in STRUCTURES.items()]
@@ -47,8 +48,8 @@ def list_() -> None:
     _table("Structures: --structure", ("name", "who shares a scale"), structures)
     _table("Forms: --form", ("name", "what is sampled"), FORM_MEANINGS.items())
     _table("Networks: --network", ("write", "what it is"), EXAMPLES.items())
-    _table("Strategies: --with", ("name", "what it does"), STRATEGIES.items())
-    _table("Guides: --with svi:guide=NAME", ("name", "what it is"), GUIDES.items())
+    _table("Strategies: --with", ("name", "what it does"), [(k, v.summary) for k, v in STRATEGIES.items()])
+    _table("Guides: --with svi:guide=NAME", ("name", "what it is"), [(k, v.summary) for k, v in GUIDES.items()])
     _table("Data sets: --data, or FILE.csv:TARGET", ("name", "task", "rows x features", "title"), data)
 
 
@@ -119,7 +120,7 @@ def compare(
     input, 130 after Ctrl-C, which keeps what is finished.
     """
     with _one_sentence():
-        from .inference import session
+        from .inference.runs import run as run_module
 
         words = {
             "data": data,
@@ -129,10 +130,10 @@ def compare(
             "network": network,
             "ppl": ppl,
         }
-        found = session.prepare(prior, **words, split=split, seed=seed, out=out)
+        found = run_module.prepare(prior, **words, split=split, seed=seed, out=out)
     _say(f"[bold]{escape(found.run['title'])}[/]")
     with _one_sentence(OSError, code=FAILED):  # such as a full disk
-        table = session.go(found, progress, lambda text: _say(escape(text)))
+        table = run_module.go(found, progress, lambda text: _say(escape(text)))
     _result(found.folder, found.run, table)
 
 
@@ -156,7 +157,7 @@ def sweep(
     Exit code: 0 if every cell is done, 1 if one failed or the disk is full, 2 for bad input, 130 after Ctrl-C.
     """
     with _one_sentence():
-        from .inference import sweep as sweeps
+        from .inference.sweeps import run as sweeps
 
         plan = sweeps.prepare(file, out, retry)
     try:
@@ -174,13 +175,13 @@ def sweep(
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run or a sweep.")]) -> None:
     """Make the tables, the figures and the report of a run or a sweep again from what is in its folder."""
     with _one_sentence():
-        from .inference import cells
+        from .inference.sweeps import store
 
-        if (folder / cells.SWEEP).is_file():
+        if (folder / store.SWEEP).is_file():
             return _swept(folder)
-        from .inference import session
+        from .inference.runs import run as run_module
 
-        run, table = session.again(folder)
+        run, table = run_module.again(folder)
         _result(folder, run, table)
 
 
@@ -200,7 +201,7 @@ def trim(
 ) -> None:
     """Trim the weights of a fit that are noise, and write the net that is left as files that need nothing else."""
     with _one_sentence():
-        from .inference.trim import trim as trimmed
+        from .inference.runs.trim import trim as trimmed
 
         where, facts = trimmed(folder, strategy, rule, threshold, out)
     _trimmed(where, facts)
@@ -227,7 +228,7 @@ def prune(
 ) -> None:
     """Set more and more weights of a fit to zero, in the order of several rules, and see what the test error does."""
     with _one_sentence():
-        from .inference.prune import prune as pruned
+        from .inference.runs.prune import prune as pruned
 
         names = [name.strip() for name in rules.split(",") if name.strip()]
         curve, files = pruned(folder, strategy, names or None, by, out, progress)
@@ -236,17 +237,17 @@ def prune(
 
 def _swept(folder: Path) -> None:
     """Write the tables and the report of a sweep, and print what they say in short."""
-    from .inference import sweep_report
+    from .inference.sweeps import report
 
     with _one_sentence(OSError, code=FAILED):
-        for title, head, rows in sweep_report.make(folder):
+        for title, head, rows in report.make(folder):
             _table(title, head, rows)
     _say(f"report: {escape(str(folder / 'report.html'))}")
 
 
 def _trimmed(where: Path, facts: dict[str, Any]) -> None:
     """Print what is left of a net, layer by layer, and what that cost."""
-    from .inference.report import LAYERS, layer_rows, sparsity_facts
+    from .inference.runs.report import LAYERS, layer_rows, sparsity_facts
 
     _table(f"Weights kept: {facts['text']}", LAYERS, layer_rows(facts))
     _table("", ("", ""), sparsity_facts(facts), header=False)
@@ -255,7 +256,8 @@ def _trimmed(where: Path, facts: dict[str, Any]) -> None:
 
 def _pruned(curve: Any, files: list[Path]) -> None:
     """Print a curve in one row for each rule."""
-    from .inference.prune import RULES, summary
+    from .inference.sparsity.pruning import summary
+    from .inference.sparsity.scores import RULES
 
     unit = curve["unit"].iloc[0]
     table = summary(curve)
@@ -286,14 +288,14 @@ def _show(noise: Any, out: Path | None) -> None:
     if noise.proper:
         import numpy as np
 
-        from .models.views import draw_scales, draw_weights
+        from .models.noises.draws import draw_scales, draw_weights
 
         draws = {"scale": draw_scales(noise, 20_000), "weight": np.abs(draw_weights(noise, 20_000))}
         rows = [(f"|{k}|", *(f"{q:.3g}" for q in np.quantile(np.abs(v), QUANTILES))) for k, v in draws.items()]
         _table("Quantiles at sigma0 = 1, of 20,000 draws", ("", *(f"{q:.0%}" for q in QUANTILES)), rows)
     if out:
-        from .inference.folder import through
-        from .models.views import plot_noise
+        from .inference.files import through
+        from .models.views.noises import plot_noise
 
         through(out, lambda part: plot_noise(noise).savefig(part, dpi=130))
         _say(f"figure: {escape(str(out))}")
@@ -301,7 +303,7 @@ def _show(noise: Any, out: Path | None) -> None:
 
 def _result(folder: Path, run: dict[str, Any], table: Any) -> None:
     """Print the table, the verdicts and where everything is; exit with the code that tells how it went."""
-    from .inference.report import SHORT, verdicts
+    from .inference.runs.report import SHORT, verdicts
 
     if table["mlpd"].notna().any():
         _console().print(_numbers(table, SHORT))
@@ -352,7 +354,7 @@ def _made(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], header
 
 def _numbers(table: Any, names: tuple[str, ...]) -> Table:
     """The table of a comparison with as many of these columns as fit, the first being the most important."""
-    from .inference.report import numbers
+    from .inference.runs.report import numbers
 
     made = _made("", *numbers(table, names))
     for column in made.columns[1:]:

@@ -8,7 +8,7 @@ import pandas as pd
 from pandas.api import types
 from sklearn.preprocessing import StandardScaler
 
-from ..models.names import unknown
+from ..errors import unknown
 from . import splits
 
 TASKS = ("regression", "binary", "categorical")

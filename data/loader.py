@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..models.names import unknown
+from ..errors import unknown
 from . import splits
 from .catalogue import CATALOGUE
 from .frame import Data, arrays, from_frame

@@ -5,7 +5,7 @@ import re
 from importlib.util import find_spec
 
 import noisezoo
-from noisezoo.inference import diagnose
+from noisezoo.inference.judging import accuracy, convergence, psis, verdict
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -17,11 +17,13 @@ version = release = noisezoo.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
 myst_substitutions = {  # the thresholds of the verdict, from the one place where they stand
-    **{name: getattr(diagnose, name) for name in ("RHAT", "ESS", "EBFMI", "KHAT", "DISTANCE")},
-    "DIVERGENT": f"{diagnose.DIVERGENT:.0%}",
-    "INTERVAL": f"{diagnose.INTERVAL:.0%}",
-    "NARROW": diagnose.WIDTH[0],
-    "WIDE": diagnose.WIDTH[1],
+    **{name: getattr(convergence, name) for name in ("RHAT", "ESS", "EBFMI")},
+    "KHAT": psis.KHAT,
+    "DISTANCE": verdict.DISTANCE,
+    "DIVERGENT": f"{verdict.DIVERGENT:.0%}",
+    "INTERVAL": f"{accuracy.INTERVAL:.0%}",
+    "NARROW": verdict.WIDTH[0],
+    "WIDE": verdict.WIDTH[1],
 }
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]

@@ -9,19 +9,20 @@ ValueError: unknown noise 'half_cauchi'; did you mean 'half_cauchy'? Known: bern
 """
 
 import inspect
-import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 
-from . import direction_magnitude, empirical_bayes, likelihood, sparse_vd, weight, weight_norm
-from .names import unknown
-from .network import NETWORKS, Network, mlp
-from .noise import NOISES, Noise, as_noise
-from .structure import STRUCTURES, Structure
-from .weight import Prior
+from ..errors import unknown
+from . import likelihoods
+from .networks import NETWORKS, mlp
+from .networks.layers import Network
+from .noises import NOISES, Noise
+from .papers import direction_magnitude, empirical_bayes, sparse_vd
+from .user_file import from_file
+from .weights import direction_noise, parametrisation, weight_norm
+from .weights.parametrisation import Prior
+from .weights.structure import STRUCTURES, Structure
 
 FIXED = {"linear": mlp, **{name: f for name, f in NETWORKS.items() if not inspect.signature(f).parameters}}
 # how to write a network, and what it is
@@ -44,11 +45,11 @@ ROTATIONS = {
 }
 # priors of the papers that put a law on every weight by itself, with no structure or form to choose
 PRIORS: dict[str, Callable[..., Prior]] = {
-    "normal": weight.normal,
+    "normal": parametrisation.normal,
     "sparse_vd": sparse_vd.prior,
     "empirical_bayes": empirical_bayes.prior,
     "weight_norm": weight_norm.prior,
-    **{name: partial(direction_magnitude.named, name) for name in ROTATIONS},
+    **{name: partial(direction_noise.named_direction_noise, name) for name in ROTATIONS},
     "direction_magnitude": direction_magnitude.prior,
 }
 WEIGHTS = ("normal", "sparse_vd", "empirical_bayes")  # of those, the ones whose sites are the weights
@@ -87,29 +88,6 @@ def noise(spec: str) -> Noise:
         raise unknown("noise", name, [*NOISES, *PRIORS])
     known = inspect.signature(NOISES[name]).parameters
     return NOISES[name](**_values(f"noise {name}", text, known))
-
-
-def from_file(spec: str) -> Noise:
-    """The noise that a Python file defines, ``path/to/my_noise.py:function``: a function or a `Noise`.
-
-    Raises FileNotFoundError, ImportError if the file does not import, ValueError if it has no such function, and
-    TypeError if it is not a function.
-    """
-    file, _, name = spec.rpartition(":") if not spec.endswith(".py") else (spec, "", "")
-    path = Path(file)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {file}; check the path of your noise")
-    module = _run(path)
-    own = [k for k, v in vars(module).items() if _is_own(k, v, module)]
-    if not name:
-        raise ValueError(f"say which function of {file} is the noise, as in '{file}:{own[0] if own else 'function'}'")
-    if not hasattr(module, name):
-        raise unknown(f"function of {file}", name, own)
-    found = getattr(module, name)
-    if not callable(found):
-        kind = type(found).__name__
-        raise TypeError(f"{name} in {file} is a {kind}; a noise is a function (p, name, shape) -> scales")
-    return as_noise(found)
 
 
 def network(spec: str) -> Network:
@@ -154,7 +132,7 @@ def prior(spec: str, structure: str = "ard", form: str = "expanded", sigma0: flo
     name, _, text = spec.partition(":")
     if name not in PRIORS:
         width = {} if sigma0 is None else {"sigma0": sigma0}
-        return weight.prior(noise(spec), structure, form, **width)
+        return parametrisation.prior(noise(spec), structure, form, **width)
     if (structure, form, sigma0) != ("ard", "expanded", None):
         raise ValueError(f"{name} is a prior of whole weights: leave structure, form and sigma0 out")
     known = inspect.signature(PRIORS[name]).parameters
@@ -187,48 +165,20 @@ def model(
         raise ValueError(f"precision belongs to a regression, and the task is {task}; leave it out")
     if task == "regression":
         return (
-            likelihood.gaussian(network, prior) if precision is None else likelihood.gaussian(network, prior, precision)
+            likelihoods.gaussian(network, prior)
+            if precision is None
+            else likelihoods.gaussian(network, prior, precision)
         )
     if task == "binary":
-        return likelihood.bernoulli(network, prior)
-    return likelihood.categorical(network, prior, classes)
+        return likelihoods.bernoulli(network, prior)
+    return likelihoods.categorical(network, prior, classes)
 
 
-def _run(path: Path) -> Any:
-    """The module in the file `path`, its own folder importable while it runs."""
-    name = f"_noise_file_{path.stem}"
-    spec = spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # a file that ends in .py always has both
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        line = error.lineno if isinstance(error, SyntaxError) else _line(error, path)
-        where = f"{path}, line {line}" if line else str(path)
-        raise ImportError(f"{where} does not import: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.pop(0)
-    return module
-
-
-def _line(error: BaseException, path: Path) -> int | None:
-    """The last line of the file `path` that `error` came through."""
-    trace, line = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
-
-
-def _is_own(name: str, value: Any, module: Any) -> bool:
-    """Whether `value` is a noise that the module itself defines."""
-    return not name.startswith("_") and (
-        isinstance(value, Noise) or (inspect.isfunction(value) and value.__module__ == module.__name__)
-    )
+def outputs_of_task(task: str, classes: int) -> int:
+    """Outputs of a network: one for each class of more than two, else one; raises ValueError for an unknown task."""
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
+    return classes if task == "categorical" else 1
 
 
 def _settings(what: str, text: str, known: Any) -> list[tuple[str, str]]:

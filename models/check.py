@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .noise import Noise, as_noise
-from .ppl import language, log_joint, ppl, trace
-from .views import draw_scales
+from .noises import Noise, as_noise
+from .noises.draws import draw_scales
+from .ppl import language, ppl
+from .ppl.programs import log_joint, trace
 
 NAME = "layer0.scale"
 SHAPES = ((), (3,), (3, 2))

@@ -38,18 +38,23 @@ import pandas as pd
 from matplotlib.figure import Figure
 from noisezoo import data
 from noisezoo.data.published import published
-from noisezoo.inference import units, units_plots
-from noisezoo.inference.diagnose import classification
-from noisezoo.inference.engine import Engine
-from noisezoo.inference.predict import predict
-from noisezoo.inference.run import fit_many
-from noisezoo.inference.svi import SVI, algorithm
-from noisezoo.inference.target import sites
-from noisezoo.inference.ways import is_point, networks, points, ways
-from noisezoo.models import catalogue, direction, direction_views
-from noisezoo.models.likelihood import categorical
-from noisezoo.models.names import unknown
-from noisezoo.models.network import lenet5, lenet_300_100, mlp
+from noisezoo.errors import unknown
+from noisezoo.inference.driver.engine import Engine
+from noisezoo.inference.driver.fit_many import fit_many
+from noisezoo.inference.judging import direction_posterior
+from noisezoo.inference.judging.accuracy import classification
+from noisezoo.inference.judging.pictures import directions as direction_pictures
+from noisezoo.inference.judging.predict import predict
+from noisezoo.inference.judging.prediction_modes import is_point, networks, points, prediction_modes
+from noisezoo.inference.sparsity import unit_removal
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.inference.strategies.svi import algorithm
+from noisezoo.inference.target.numpyro.density import sites
+from noisezoo.models import catalogue
+from noisezoo.models.laws import directions
+from noisezoo.models.likelihoods import categorical
+from noisezoo.models.networks import lenet5, lenet_300_100, mlp
+from noisezoo.models.views import directions as direction_views
 
 FULL = "--full" in sys.argv
 ROOT = next(p for p in (Path("."), Path(".."), Path("../..")) if (p / "docs" / "results").is_dir())
@@ -77,7 +82,7 @@ def settings(method, rows, epochs, **more):
     steps = round(epochs * rows / SETTINGS["batch_size"])
     mask = METHODS[method].get("mask", "function")
     size = {"lr": SETTINGS["lr"], "batch_size": SETTINGS["batch_size"]}
-    return SVI(guide="dropout", mask=mask, steps=steps, draws=1, **size, **more)
+    return svi(guide="dropout", mask=mask, steps=steps, draws=1, **size, **more)
 
 
 def fitted(model, config, sets, seeds):
@@ -99,7 +104,7 @@ def trained(method, alpha, sets, network, epochs, seeds):
 
 def judged(model, at, x, y, draws, seed):
     """Accuracy and log density of the four ways to predict, one row for each."""
-    return ways(model, at, jnp.asarray(x), jnp.asarray(y), draws, seed).rename_axis("way").reset_index()
+    return prediction_modes(model, at, jnp.asarray(x), jnp.asarray(y), draws, seed).rename_axis("way").reset_index()
 
 
 def subset(d, rows, seed):
@@ -196,7 +201,7 @@ def course(method, alpha, d, network, epochs, every, draws=20, rows=1000, seed=0
         drawn, _ = bound.draw(jax.random.key(0), engine.state[0], x, y)
         at = {name: np.asarray(value) for name, value in drawn.items() if is_point(name)}
         for part, (xs, ys) in {"train": (x, y), "test": (d.x_test, d.y_test)}.items():
-            table = ways(model, at, jnp.asarray(xs[:rows]), jnp.asarray(ys[:rows]), draws)
+            table = prediction_modes(model, at, jnp.asarray(xs[:rows]), jnp.asarray(ys[:rows]), draws)
             tables.append(table.rename_axis("way").reset_index().assign(part=part, epoch=(i + 1) * every))
     return pd.concat(tables), model, at
 
@@ -260,7 +265,7 @@ def variational(method, d, network, epochs, seeds, **more):
     schedule |= {"kl_warmup": round(facts["kl_warmup"] * steps)}
     own = schedule if guide["guide"] == "local" else {}
     size = {"steps": steps, "lr": facts["lr"], "batch_size": facts["batch_size"], "draws": SETTINGS["ensemble"]}
-    fits = fitted(model, SVI(**{**guide, **own, **size, **more}), [d] * len(seeds), seeds)
+    fits = fitted(model, svi(**{**guide, **own, **size, **more}), [d] * len(seeds), seeds)
     rows = []
     for seed, found in zip(seeds, fits, strict=True):
         predicted = predict(model, found.draws, jnp.asarray(d.x_test), jnp.asarray(d.y_test))
@@ -353,18 +358,18 @@ if FULL:
 # Figure 1: 500 directions round one of three entries. In three entries a projected normal is what one thinks it is.
 
 # %%
-direction_views.sphere([direction.projected(alpha) for alpha in (0.01, 0.1, 1.0, 10.0)])
+direction_views.sphere([directions.projected(alpha) for alpha in (0.01, 0.1, 1.0, 10.0)])
 
 # %% [markdown]
 # The tangent noise stays on its half of the sphere, and a rotation has the angle that it is given; figure 7 gives each
 # coordinate a variance of its own, and figure 2 is how a rotation is drawn.
 
 # %%
-direction_views.sphere([direction.tangent(1.0), direction.rotation_normal(0.35), direction.rotation_beta(3.27)])
+direction_views.sphere([directions.tangent(1.0), directions.rotation_normal(0.35), directions.rotation_beta(3.27)])
 
 # %%
 direction_views.sphere(
-    [direction.anisotropic(alphas) for alphas in ((1, 0.01, 0.01), (1, 0.1, 0.01), (0.01, 0.01, 10))]
+    [directions.anisotropic(alphas) for alphas in ((1, 0.01, 0.01), (1, 0.1, 0.01), (0.01, 0.01, 10))]
 )
 
 # %%
@@ -376,16 +381,16 @@ direction_views.plane()
 # is what it is said to be.
 
 # %%
-direction_views.angles([direction.projected(alpha) for alpha in direction_views.PROJECTED], count=1000)
+direction_views.angles([directions.projected(alpha) for alpha in direction_views.PROJECTED], count=1000)
 
 # %%
-direction_views.angles([direction.tangent(alpha) for alpha in direction_views.PROJECTED], count=1000)
+direction_views.angles([directions.tangent(alpha) for alpha in direction_views.PROJECTED], count=1000)
 
 # %%
-direction_views.angles([direction.rotation_beta(alpha) for alpha in direction_views.BETA], count=1000)
+direction_views.angles([directions.rotation_beta(alpha) for alpha in direction_views.BETA], count=1000)
 
 # %%
-direction_views.angles([direction.rotation_normal(alpha) for alpha in direction_views.NORMAL], count=1000)
+direction_views.angles([directions.rotation_normal(alpha) for alpha in direction_views.NORMAL], count=1000)
 
 # %% [markdown]
 # ## Four ways to predict
@@ -505,20 +510,20 @@ _, model, [learned] = variational(
     "Var, a plane for each row", digits, mlp(64, 32, activation="relu"), 120, [0], lr=3e-3
 )
 x, y = jnp.asarray(digits.x_test), jnp.asarray(digits.y_test)
-units.ways(model, learned, x, y).round(3)
+direction_posterior.posterior_prediction_modes(model, learned, x, y).round(3)
 
 # %%
-units_plots.laws(learned)
+direction_pictures.laws(learned)
 
 # %% [markdown]
 # The thesis says that where q(g) has its peak at zero the direction is nearly uniform, and where it has not the angle
 # is small:
 
 # %%
-units_plots.magnitudes(learned)
+direction_pictures.magnitudes(learned)
 
 # %%
-degrees = units.units(learned).assign(m=lambda t: t["m"].abs(), angle=lambda t: np.degrees(t["angle"]))
+degrees = direction_posterior.by_unit(learned).assign(m=lambda t: t["m"].abs(), angle=lambda t: np.degrees(t["angle"]))
 extremes = {
     layer: {
         "rank correlation": t["m"].corr(t["angle"], method="spearman"),
@@ -533,4 +538,4 @@ pd.DataFrame(extremes).T.round(2)
 # Units go by the length of their mean weight:
 
 # %%
-units_plots.curve(units.curve(model, learned, x, y, np.arange(0, 1.01, 0.2)))
+direction_pictures.curve(unit_removal.curve(model, learned, x, y, np.arange(0, 1.01, 0.2)))

@@ -29,11 +29,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from noisezoo import compare, data, fit
 from noisezoo.data.published import published
-from noisezoo.inference import sparsity
-from noisezoo.inference.svi import SVI
-from noisezoo.models import divergence, empirical_bayes, sparse_vd
-from noisezoo.models.likelihood import categorical, gaussian
-from noisezoo.models.network import mlp
+from noisezoo.inference.sparsity import report as report_module
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.models.laws import divergences
+from noisezoo.models.likelihoods import categorical, gaussian
+from noisezoo.models.networks import mlp
+from noisezoo.models.papers import empirical_bayes, sparse_vd
 
 RESULTS = next(p for p in (Path("docs/results"), Path("../docs/results"), Path("../../docs/results")) if p.is_dir())
 
@@ -48,11 +49,13 @@ log_alpha = np.linspace(-10, 10, 401)
 mu, sigma = np.ones_like(log_alpha), np.exp(log_alpha / 2)
 figure = Figure(figsize=(9, 3.2), layout="constrained")
 left, right = figure.subplots(1, 2)
-for name, pays in (("sparse VD", divergence.log_uniform), ("empirical Bayes", divergence.empirical_bayes)):
+for name, pays in (("sparse VD", divergences.log_uniform), ("empirical Bayes", divergences.empirical_bayes)):
     left.plot(log_alpha, pays(np, mu, sigma), label=name)
 left.set(xlabel="log alpha", ylabel="divergence, nats")
 left.legend(frameon=False)
-right.plot(log_alpha, divergence.log_uniform(np, mu, sigma) - divergence.empirical_bayes(np, mu, sigma), color="black")
+right.plot(
+    log_alpha, divergences.log_uniform(np, mu, sigma) - divergences.empirical_bayes(np, mu, sigma), color="black"
+)
 right.set(xlabel="log alpha", ylabel="sparse VD less empirical Bayes", ylim=(0, 0.7))
 figure
 
@@ -71,9 +74,9 @@ BASE = dict(guide="local", lr=1e-3, batch_size=100, kl_warmup=1000, init_scale=f
 def sparse(prior, steps=4000, **more):
     """Error in %, compression and the objective at the end, in nats, of a small network on digits."""
     model = categorical(mlp(100, 50, activation="relu"), prior, 10)
-    found = fit(model, SVI(**BASE, steps=steps, **more), x, y, progress=False)
+    found = fit(model, svi(**BASE, steps=steps, **more), x, y, progress=False)
     loc, scale = ({k: v[0] for k, v in part.items()} for part in (found.loc, found.scale))
-    report = sparsity.report(model, loc, scale, digits)
+    report = report_module.report(model, loc, scale, digits)
     objective = (found.history["log_lik"] - found.history["kl"])[0, -5:].mean()
     return {"error": report["error"]["after"], "compression": report["compression"], "objective": objective}
 

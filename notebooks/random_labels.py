@@ -33,12 +33,14 @@ import pandas as pd
 from noisezoo import data, fit
 from noisezoo.data.labels import randomise_labels
 from noisezoo.data.published import published
-from noisezoo.inference import sparsity
-from noisezoo.inference.predict import predict
-from noisezoo.inference.svi import SVI
-from noisezoo.models import noise, sparse_vd, weight
-from noisezoo.models.likelihood import categorical
-from noisezoo.models.network import lenet_300_100
+from noisezoo.inference.judging.predict import predict
+from noisezoo.inference.sparsity import trimming
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.models import noises
+from noisezoo.models.likelihoods import categorical
+from noisezoo.models.networks import lenet_300_100
+from noisezoo.models.papers import sparse_vd
+from noisezoo.models.weights import parametrisation
 
 MNIST = "--mnist" in sys.argv
 RESULTS = next(p for p in (Path("docs/results"), Path("../docs/results"), Path("../../docs/results")) if p.is_dir())
@@ -49,7 +51,7 @@ STEPS = 6000 if MNIST else 3000
 # guide that leaves the noise at its prior and the weights at a point (one mask per minibatch).
 
 # %%
-dropped, kept = (weight.prior(noise.bernoulli(p), "ard") for p in (0.5, 1.0))
+dropped, kept = (parametrisation.prior(noises.bernoulli(p), "ard") for p in (0.5, 1.0))
 
 
 def binary_dropout(p, name, shape):
@@ -59,7 +61,7 @@ def binary_dropout(p, name, shape):
 METHODS = {
     "sparse_vd": (
         categorical(lenet_300_100(), sparse_vd.prior(), 10),
-        SVI(
+        svi(
             guide="local",
             steps=STEPS,
             lr=1e-3,
@@ -71,7 +73,7 @@ METHODS = {
     ),
     "binary_dropout": (
         categorical(lenet_300_100(), binary_dropout, 10),
-        SVI(guide="dropout", steps=STEPS, lr=1e-3, batch_size=100, draws=10),
+        svi(guide="dropout", steps=STEPS, lr=1e-3, batch_size=100, draws=10),
     ),
 }
 
@@ -93,7 +95,7 @@ def row(method, clean, fraction):
     (test,) = accuracy(model, found.draws, clean.x_test, clean.y_test)
     if found.loc:
         loc, scale = ({k: v[0] for k, v in part.items()} for part in (found.loc, found.scale))
-        shares = sparsity.table(loc, sparsity.kept(loc, scale))["share"]
+        shares = trimming.table(loc, trimming.kept(loc, scale))["share"]
         zeros = {layer: 100 * (1 - share) for layer, share in shares.items()}
     else:
         sizes = {k.removesuffix(".base"): np.abs(v[0, 0]) for k, v in found.draws.items() if k.endswith(".base")}

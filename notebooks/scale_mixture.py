@@ -37,16 +37,17 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 from noisezoo import compare, data, fit
-from noisezoo.inference import distil, prune, prune_plots, sparsity
-from noisezoo.inference.draws import save
-from noisezoo.inference.em import em
-from noisezoo.inference.nuts import NUTS
-from noisezoo.inference.sgld import SGLD
-from noisezoo.inference.svi import SVI
-from noisezoo.models import noise
-from noisezoo.models.likelihood import bernoulli, categorical, gaussian, soft_targets
-from noisezoo.models.network import mlp
-from noisezoo.models.weight import normal, prior
+from noisezoo.inference.driver.type_ii import em
+from noisezoo.inference.judging.datatree import save
+from noisezoo.inference.sparsity import distillation, evaluation, pruning, trimming
+from noisezoo.inference.sparsity.pictures import pruning as pruning_pictures
+from noisezoo.inference.strategies.nuts import NUTS
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.inference.strategies.sgld import SGLD
+from noisezoo.models import noises
+from noisezoo.models.likelihoods import bernoulli, categorical, gaussian, soft_targets
+from noisezoo.models.networks import mlp
+from noisezoo.models.weights.parametrisation import normal, prior
 
 FULL = "--full" in sys.argv
 ROOT = next(p for p in (Path("."), Path(".."), Path("../..")) if (p / "docs" / "results").is_dir())
@@ -82,7 +83,7 @@ def model_of(d, hidden, weights):
 
 def dropped(keep):
     """Bernoulli noise: the probabilities to keep an input, and a hidden unit."""
-    first, rest = (prior(noise.bernoulli(p), "ard", "expanded") for p in keep)
+    first, rest = (prior(noises.bernoulli(p), "ard", "expanded") for p in keep)
     return lambda p, name, shape: (first if name == "layer0" else rest)(p, name, shape)
 
 
@@ -100,9 +101,9 @@ def trained(d, facts, noisy, seed, path):
     steps = facts["epochs"] * len(d.y_train) // SETTINGS["batch_size"]
     common = {"steps": steps, "lr": facts["lr"], "batch_size": SETTINGS["batch_size"], "draws": 2}
     if noisy:
-        config = SVI(guide="dropout", mask="example", prediction="mean_weight", **common)
+        config = svi(guide="dropout", mask="example", prediction="mean_weight", **common)
     else:
-        config = SVI(guide="map", **common)
+        config = svi(guide="map", **common)
     weights = dropped(facts["keep"]) if noisy else normal()
     x, y = jnp.asarray(d.x_train), jnp.asarray(d.y_train)
     found = fit(model_of(d, facts["hidden"], weights), config, x, y, seed=seed, progress=FULL)
@@ -130,7 +131,7 @@ def sampled(d, facts, start, step_size, seed, samples):
     )
     x, y = jnp.asarray(d.x_train), jnp.asarray(d.y_train)
     found = fit(model_of(d, facts["hidden"], normal()), config, x, y, seed=seed, progress=FULL)
-    return tuple(sparsity.network_sites({k: v[0] for k, v in part.items()}) for part in (found.loc, found.scale))
+    return tuple(trimming.network_sites({k: v[0] for k, v in part.items()}) for part in (found.loc, found.scale))
 
 
 def tuned(d, validation, facts, start, seed, samples):
@@ -141,7 +142,7 @@ def tuned(d, validation, facts, start, seed, samples):
             found[step_size] = sampled(d, facts, start, step_size, seed, samples)
         except FloatingPointError:
             continue
-        errors[step_size] = sparsity.error(model, found[step_size][0], validation.x_test, validation.y_test)
+        errors[step_size] = evaluation.error(model, found[step_size][0], validation.x_test, validation.y_test)
     print("validation error of the mean weights by step size:", {k: round(v, 3) for k, v in errors.items()}, flush=True)
     best = min(errors, key=errors.get)
     return best, found[best]
@@ -152,16 +153,16 @@ def students(d, facts, loc, seed):
     if d.task == "regression":
         return []
     t, classes, hidden = SETTINGS["softness"], len(d.classes), facts["hidden"]
-    targets = distil.teacher(model_of(d, hidden, normal()), loc, d.x_train, t)
+    targets = distillation.teacher(model_of(d, hidden, normal()), loc, d.x_train, t)
     steps = facts["epochs"] * len(d.y_train) // SETTINGS["batch_size"]
     rows = []
     for fraction in SETTINGS["students"]:
-        small = mlp(*distil.widths(fraction, d.x_train.shape[1], hidden, classes), activation="relu")
-        config = SVI(guide="map", steps=steps, lr=facts["lr"], batch_size=SETTINGS["batch_size"], draws=1)
+        small = mlp(*distillation.widths(fraction, d.x_train.shape[1], hidden, classes), activation="relu")
+        config = svi(guide="map", steps=steps, lr=facts["lr"], batch_size=SETTINGS["batch_size"], draws=1)
         x, y = jnp.asarray(d.x_train), jnp.asarray(targets)
         found = fit(soft_targets(small, normal(), classes, t), config, x, y, seed=seed, progress=FULL)
-        point = sparsity.network_sites({k: v[0, 0] for k, v in found.draws.items()})
-        error = sparsity.error(categorical(small, normal(), classes), point, d.x_test, d.y_test)
+        point = trimming.network_sites({k: v[0, 0] for k, v in found.draws.items()})
+        error = evaluation.error(categorical(small, normal(), classes), point, d.x_test, d.y_test)
         rows.append({"rule": "soft targets", "fraction": fraction, "error": error, "unit": "%"})
     return rows
 
@@ -180,7 +181,7 @@ def experiment(d, facts, seed, samples, step_sizes=None):
             else:
                 taken[training], moments[training] = tuned(d, validation, facts, start, seed, samples)
             loc, scale = moments[training]
-            found = prune.curve(model, (loc, scale), d, RULES, SETTINGS["fractions"], seed=seed)
+            found = pruning.curve(model, (loc, scale), d, RULES, SETTINGS["fractions"], seed=seed)
             curves.append(found.assign(training=training))
             if noisy:
                 rows = students(d, facts, loc, seed)
@@ -214,7 +215,7 @@ def full():
             print(
                 name,
                 seed,
-                prune.summary(table.query("training == 'with noise' and rule != 'soft targets'")),
+                pruning.summary(table.query("training == 'with noise' and rule != 'soft targets'")),
                 flush=True,
             )
 
@@ -223,7 +224,7 @@ def some(moments, count=2000):
     """So many of the weights of each net, their means and sds."""
     rows = []
     for training, (loc, scale) in moments.items():
-        sites = sparsity.weights(loc)
+        sites = trimming.weights(loc)
         mean, sd = (np.concatenate([part[s].ravel() for s in sites]) for part in (loc, scale))
         picked = np.random.default_rng(0).choice(len(mean), count, replace=False)
         rows.append(pd.DataFrame({"training": training, "mean": mean[picked], "sd": sd[picked]}))
@@ -242,16 +243,16 @@ digits = data.load("digits")
 small = {"hidden": [50], "keep": [0.9, 0.7], "epochs": 150, "lr": 3e-3}
 table, moments, _ = experiment(digits, small, 0, 2000, {"with noise": 0.1, "without": 0.1})
 with_noise = table[table["training"] == "with noise"]
-prune.summary(with_noise[with_noise["rule"] != "soft targets"]).round(2)
+pruning.summary(with_noise[with_noise["rule"] != "soft targets"]).round(2)
 
 # %%
-prune_plots.curves(with_noise[with_noise["rule"] != "soft targets"].assign(low=np.nan, high=np.nan))
+pruning_pictures.curves(with_noise[with_noise["rule"] != "soft targets"].assign(low=np.nan, high=np.nan))
 
 # %% [markdown]
 # The moments that the rules look at (the paper's figure 2d), of the nets trained with and without noise:
 
 # %%
-prune_plots.moments(moments)
+pruning_pictures.moments(moments)
 
 # %% [markdown]
 # ## What came out at full scale
@@ -270,7 +271,7 @@ for ax, (name, part) in zip(figure.subplots(2, 2).ravel(), curves.groupby("data"
         if rule == "soft targets":
             ax.plot(error.index, error.mean(axis=1), "o", color="black", label=rule)
             continue
-        colour, width, dashes = prune_plots.LINES[rule]
+        colour, width, dashes = pruning_pictures.LINES[rule]
         ax.plot(error.index, error.mean(axis=1), color=colour, lw=width, ls=dashes, label=rule)
         ax.fill_between(error.index, error.min(axis=1), error.max(axis=1), color=colour, alpha=0.15, lw=0)
     first = part[part["fraction"] == 0]["error"].mean()
@@ -290,7 +291,7 @@ figure
 def gone(part, close, blow_up):
     """Shares of weights that each rule can remove, in % of all, for both limits."""
     limits = (close, blow_up) if part["unit"].iloc[0] == "%" else (1.0, 20.0)
-    both = [100 * prune.removable(part, within) for within in limits]
+    both = [100 * pruning.removable(part, within) for within in limits]
     return pd.DataFrame(both, index=["close", "blow-up"]).rename_axis("limit")
 
 
@@ -339,9 +340,9 @@ figure
 # %%
 diabetes = data.load("diabetes")
 x, y = jnp.asarray(diabetes.x_train), jnp.asarray(diabetes.y_train)
-model = gaussian(mlp(), prior(noise.inverse_gamma(1.0, 0.01), "ard", "hierarchical", sigma0=1.0), precision=2.0)
+model = gaussian(mlp(), prior(noises.inverse_gamma(1.0, 0.01), "ard", "hierarchical", sigma0=1.0), precision=2.0)
 E_STEPS = {
-    "laplace": SVI(guide="laplace", steps=2000, lr=0.05, draws=200),
+    "laplace": svi(guide="laplace", steps=2000, lr=0.05, draws=200),
     "nuts": NUTS(warmup=200, draws=500, chains=2),
     "sgld": SGLD(warmup=1000, draws=100, thin=100, step_size=0.05, chains=2),
 }

@@ -29,12 +29,15 @@ import numpy as np
 import pandas as pd
 from noisezoo import data, fit
 from noisezoo.data.published import published
-from noisezoo.inference import sparsity, sparsity_plots
-from noisezoo.inference.svi import SVI
-from noisezoo.inference.trim import export, load_net
-from noisezoo.models.likelihood import categorical, gaussian
-from noisezoo.models.network import lenet_300_100, mlp
-from noisezoo.models.sparse_vd import prior
+from noisezoo.inference.sparsity import report as report_module
+from noisezoo.inference.sparsity import trimming
+from noisezoo.inference.sparsity.net_files import export, load_net
+from noisezoo.inference.sparsity.pictures import sparsity as sparsity_module
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.models.likelihoods import categorical, gaussian
+from noisezoo.models.networks import lenet_300_100, mlp
+from noisezoo.models.papers.sparse_vd import prior
+from noisezoo.models.views import divergences
 
 RESULTS = next(p for p in (Path("docs/results"), Path("../docs/results"), Path("../../docs/results")) if p.is_dir())
 
@@ -45,7 +48,7 @@ RESULTS = next(p for p in (Path("docs/results"), Path("../docs/results"), Path("
 # by at most 0.0094; it also has a closed form, with Dawson's integral, and the zoo trains with that one.
 
 # %%
-sparsity_plots.divergence()
+divergences.plot_divergences()
 
 # %% [markdown]
 # ## A linear model
@@ -61,7 +64,7 @@ y = x @ [1.0, -2.0, 0.5, 0.0, 3.0] + 0.3 * rng.normal(size=200)
 y -= y.mean()
 alpha = 0.5
 exact = np.linalg.solve(x.T @ x + alpha * np.diag(np.diag(x.T @ x)), x.T @ y)
-settings = SVI(guide="local", alpha=alpha, steps=5000, lr=0.02, draws=1)
+settings = svi(guide="local", alpha=alpha, steps=5000, lr=0.02, draws=1)
 found = fit(
     gaussian(mlp(), prior(), 10.0), settings, jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), progress=False
 )
@@ -76,33 +79,33 @@ pd.DataFrame({"exact": exact, "fitted": found.loc["layer0.weight"][0, :, 0]}).ro
 # %%
 digits = data.load("digits")
 model = categorical(lenet_300_100(), prior(), 10)
-recipe = SVI(guide="local", steps=8000, lr=1e-3, batch_size=100, kl_warmup=1000, init_scale=float(np.exp(-5)), draws=20)
+recipe = svi(guide="local", steps=8000, lr=1e-3, batch_size=100, kl_warmup=1000, init_scale=float(np.exp(-5)), draws=20)
 found = fit(
     model,
     recipe,
     jnp.asarray(digits.x_train),
     jnp.asarray(digits.y_train),
     progress=False,
-    watch=sparsity.watch(model, digits),
+    watch=report_module.watch(model, digits),
 )
 loc, scale = ({k: v[0] for k, v in part.items()} for part in (found.loc, found.scale))
-masks = sparsity.kept(loc, scale)
-sparsity.table(loc, masks)
+masks = trimming.kept(loc, scale)
+trimming.table(loc, masks)
 
 # %%
-sparsity_plots.training({"sparse VD": {k: v[0] for k, v in found.history.items()}})
+sparsity_module.training({"sparse VD": {k: v[0] for k, v in found.history.items()}})
 
 # %%
-sparsity_plots.log_alpha(loc, scale)
+sparsity_module.log_alpha(loc, scale)
 
 # %%
-sparsity_plots.first_layer(loc["layer0.weight"], masks["layer0.weight"])
+sparsity_module.first_layer(loc["layer0.weight"], masks["layer0.weight"])
 
 # %% [markdown]
 # What the rule leaves, its error before and after, and the smaller dense network that remains:
 
 # %%
-report = sparsity.report(model, loc, scale, digits, network="lenet_300_100")
+report = report_module.report(model, loc, scale, digits, network="lenet_300_100")
 {key: report[key] for key in ("text", "compression", "error", "bytes", "structured")}
 
 # %% [markdown]

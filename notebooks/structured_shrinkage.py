@@ -30,12 +30,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from noisezoo import data, fit
 from noisezoo.data.published import published
-from noisezoo.inference import ranks, weight_plots
-from noisezoo.inference.svi import SVI
-from noisezoo.models import noise
-from noisezoo.models.likelihood import gaussian
-from noisezoo.models.network import residual_mlp
-from noisezoo.models.weight import prior
+from noisezoo.inference.judging.pictures import weights as weight_plots
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.inference.sweeps import ranks
+from noisezoo.models import noises
+from noisezoo.models.likelihoods import gaussian
+from noisezoo.models.networks import residual_mlp
+from noisezoo.models.weights.parametrisation import prior
 
 RESULTS = next(p for p in (Path("docs/results"), Path("../docs/results"), Path("../../docs/results")) if p.is_dir())
 
@@ -51,12 +52,12 @@ RESULTS = next(p for p in (Path("docs/results"), Path("../docs/results"), Path("
 # %%
 yacht = data.load("yacht")
 x, y = jnp.asarray(yacht.x_train), jnp.asarray(yacht.y_train)
-EM = SVI(guide="em", kl="mean", steps=8000, lr=0.002, batch_size=32, init_scale=0.02, draws=2)
+EM = svi(guide="em", kl="mean", steps=8000, lr=0.002, batch_size=32, init_scale=0.02, draws=2)
 
 
 def mean_sizes(structure):
     """Sizes of the mean weights of three residual layers on yacht, by layer."""
-    weights = prior(noise.half_cauchy(), structure, "hierarchical")
+    weights = prior(noises.half_cauchy(), structure, "hierarchical")
     found = fit(gaussian(residual_mlp(50, 50, 50, 50), weights), EM, x, y, progress=False)
     return {f"layer{i}": np.abs(found.loc[f"layer{i}.weight"][0]) for i in range(1, 4)}
 
@@ -73,9 +74,9 @@ weight_plots.weights({name: mean_sizes(name) for name in ("ard", "inner_add", "i
 m, count = 4.0, 50
 grid = np.linspace(0.01, 1.5, 400)
 laws = {
-    "inverse_gamma": (noise.inverse_gamma(3.0, 3.0), lambda s: -8 * np.log(s) - 3 / s**2),
-    "half_cauchy": (noise.half_cauchy(1.0), lambda s: -np.log1p(s**2)),
-    "rayleigh": (noise.rayleigh(1.0), lambda s: np.log(s) - s**2 / 2),
+    "inverse_gamma": (noises.inverse_gamma(3.0, 3.0), lambda s: -8 * np.log(s) - 3 / s**2),
+    "half_cauchy": (noises.half_cauchy(1.0), lambda s: -np.log1p(s**2)),
+    "rayleigh": (noises.rayleigh(1.0), lambda s: np.log(s) - s**2 / 2),
 }
 figure = Figure(figsize=(6, 3), layout="constrained")
 ax = figure.subplots()

@@ -28,15 +28,16 @@ import numpy as np
 from IPython.display import display
 from matplotlib.figure import Figure
 from noisezoo import data
-from noisezoo.inference.compare import compare
-from noisezoo.inference.plots import pictures
+from noisezoo.inference.judging.pictures import pictures
+from noisezoo.inference.runs.compare import compare
 from noisezoo.models.check import check_noise
-from noisezoo.models.likelihood import gaussian
-from noisezoo.models.marginal import log_marginal
-from noisezoo.models.network import mlp
-from noisezoo.models.noise import half_cauchy, regularised_half_cauchy
-from noisezoo.models.views import draw_weights, plot_noise
-from noisezoo.models.weight import prior
+from noisezoo.models.likelihoods import gaussian
+from noisezoo.models.networks import mlp
+from noisezoo.models.noises import half_cauchy, regularised_half_cauchy
+from noisezoo.models.noises.draws import draw_weights
+from noisezoo.models.noises.marginal import log_marginal
+from noisezoo.models.views.noises import plot_noise
+from noisezoo.models.weights.parametrisation import prior
 
 # %% [markdown]
 # ## 1. Compare inferences

@@ -15,7 +15,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 PYRO = find_spec("pyro") is not None and find_spec("torch") is not None
 LANGUAGES = ["numpyro", "pyro"] if PYRO else ["numpyro"]
-collect_ignore = [] if PYRO else ["inference/in_pyro"]  # they import torch
+collect_ignore = [] if PYRO else ["inference/pyro"]  # they import torch
 
 
 @pytest.fixture(params=LANGUAGES)

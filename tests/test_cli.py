@@ -10,7 +10,7 @@ import time
 import pandas as pd
 import pytest
 from noisezoo.cli import app
-from noisezoo.inference import run as driver
+from noisezoo.inference.driver import fit as fit_module
 from typer.testing import CliRunner
 
 HEAVY = {"jax", "torch", "numpy", "scipy", "pandas", "matplotlib", "numpyro", "pyro", "arviz_stats", "sklearn"}
@@ -30,7 +30,7 @@ def negative(p, name, shape):
 @pytest.fixture(autouse=True)
 def no_cache(monkeypatch):
     """The user's compilation cache is left alone."""
-    monkeypatch.setattr("noisezoo.inference.cache.persistent_cache", lambda: None)
+    monkeypatch.setattr("noisezoo.inference.driver.compilation_cache.persistent_cache", lambda: None)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def compare(folder, *words, prior="half_cauchy", with_=QUICK, data="diabetes", c
 def finished(tmp_path_factory):
     """A run folder, and what was printed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("noisezoo.inference.cache.persistent_cache", lambda: None)
+        patch.setattr("noisezoo.inference.driver.compilation_cache.persistent_cache", lambda: None)
         folder = tmp_path_factory.mktemp("runs") / "one"
         return folder, compare(folder)
 
@@ -81,8 +81,9 @@ sys.exit(", ".join({HEAVY} & set(sys.modules)) or 0)
 @pytest.mark.parametrize("width", ["80", "120"])
 def test_list_names_everything_within_the_terminal(width):
     from noisezoo.data import CATALOGUE
-    from noisezoo.inference.strategies import GUIDES, STRATEGIES
-    from noisezoo.models.noise import NOISES
+    from noisezoo.inference.strategies import STRATEGIES
+    from noisezoo.inference.strategies.guides import GUIDES
+    from noisezoo.models.noises import NOISES
 
     output = CliRunner(env={"COLUMNS": width}).invoke(app, ["list"]).output
     assert max(map(len, output.splitlines())) <= int(width)
@@ -138,7 +139,7 @@ def test_compare_leaves_a_folder_that_tells_all(finished):
 
 
 def test_the_same_words_give_the_same_draws(finished, tmp_path):
-    from noisezoo.inference.draws import load
+    from noisezoo.inference.target.warm_start import load
 
     folder, _ = finished
     compare(tmp_path / "again", with_=QUICK.partition(",nuts")[0])
@@ -252,11 +253,11 @@ def interrupted(model, config, *args, **kwargs):
     return real_fit(model, config, *args, **kwargs)
 
 
-real_fit = driver.fit
+real_fit = fit_module.fit
 
 
 def test_after_an_interrupt_what_is_finished_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(driver, "fit", interrupted)
+    monkeypatch.setattr(fit_module, "fit", interrupted)
     output = compare(tmp_path / "run", with_="svi:steps=20,draws=40,nuts,sgld", code=130)
     assert "nuts  interrupted" in output and "sgld  not run" in output
     names = {path.name for path in (tmp_path / "run").iterdir()}
@@ -286,8 +287,8 @@ def test_ctrl_c_ends_a_real_run(tmp_path):
 
 def test_compare_turns_the_compilation_cache_on(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("noisezoo.inference.cache.persistent_cache", lambda: asked.append(True))
-    monkeypatch.setattr(driver, "fit", interrupted)
+    monkeypatch.setattr("noisezoo.inference.driver.compilation_cache.persistent_cache", lambda: asked.append(True))
+    monkeypatch.setattr(fit_module, "fit", interrupted)
     compare(tmp_path / "run", with_="nuts", code=130)
     assert asked == [True]
 
@@ -311,14 +312,14 @@ def test_compare_turns_the_compilation_cache_on(tmp_path, monkeypatch):
     ],
 )
 def test_bad_words_are_one_sentence_and_nothing_is_computed(tmp_path, monkeypatch, words, said):
-    monkeypatch.setattr(driver, "fit", None)
+    monkeypatch.setattr(fit_module, "fit", None)
     output = compare(tmp_path / "run", *words.pop("options", ()), **words, code=2)
     assert said in output and output.startswith("noisezoo: ") and output.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
 def test_an_unwritable_folder_is_found_before_anything_is_computed(tmp_path, monkeypatch):
-    monkeypatch.setattr(driver, "fit", None)
+    monkeypatch.setattr(fit_module, "fit", None)
     (tmp_path / "file").write_text("")
     assert "cannot write to the run folder" in compare(tmp_path / "file" / "run", code=2)
 
@@ -428,7 +429,7 @@ def test_a_sweep_of_bad_input_is_one_sentence(tmp_path, text, said):
 
 
 def test_a_full_disk_and_ctrl_c_in_a_sweep(tmp_path, monkeypatch):
-    from noisezoo.inference import jobs
+    from noisezoo.inference.sweeps import worker
 
     path = tmp_path / "s.toml"
     path.write_text(SWEEP)
@@ -437,18 +438,18 @@ def test_a_full_disk_and_ctrl_c_in_a_sweep(tmp_path, monkeypatch):
         (KeyboardInterrupt(), 130, "the same command goes on"),
     ):
         if code == 1:
-            monkeypatch.setattr("noisezoo.inference.folder.through", fails_in_cells(problem))
-            monkeypatch.setattr(jobs, "run", lambda job: jobs.failed(job, ValueError("no")))
+            monkeypatch.setattr("noisezoo.inference.files.through", fails_in_cells(problem))
+            monkeypatch.setattr(worker, "run", lambda job: worker.failed(job, ValueError("no")))
         else:
-            monkeypatch.setattr(jobs, "run", raises(problem))
+            monkeypatch.setattr(worker, "run", raises(problem))
         output = noisezoo("sweep", path, "--out", tmp_path / "out", "--jobs", 1, "--no-progress", code=code)
         assert said in " ".join(output.split())
 
 
 def fails_in_cells(problem):
-    from noisezoo.inference import folder
+    from noisezoo.inference import files as files_module
 
-    through = folder.through
+    through = files_module.through
     return lambda path, save: raises(problem)() if path.parent.name == "cells" else through(path, save)
 
 

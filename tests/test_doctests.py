@@ -46,8 +46,9 @@ def test_the_noise_of_the_docs_is_sound():
 
 
 def test_the_docs_tell_every_column_and_strategy():
-    from noisezoo.inference.diagnose import COLUMNS
-    from noisezoo.inference.strategies import GUIDES, STRATEGIES
+    from noisezoo.inference.judging.diagnose import COLUMNS
+    from noisezoo.inference.strategies import STRATEGIES
+    from noisezoo.inference.strategies.guides import GUIDES
 
     page = (DOCS / "choosing.md").read_text()
     assert [name for name in (*COLUMNS, *STRATEGIES, *GUIDES) if f"`{name}`" not in page] == []
@@ -68,4 +69,4 @@ def test_a_wrong_example_fails():
 
 def test_all_packages_are_walked():
     names = {p.values[0].removeprefix("noisezoo.") for p in modules()}
-    assert {"cli", "models.ppl", "inference.run", "inference.pyro.svi", "data.loader"} <= names
+    assert {"cli", "models.ppl", "inference.driver.fit", "inference.strategies.pyro.svi", "data.loader"} <= names

@@ -4,7 +4,7 @@ from importlib import resources
 
 import pandas as pd
 
-from ...models.names import unknown
+from ...errors import unknown
 
 
 def published(name: str) -> pd.DataFrame:

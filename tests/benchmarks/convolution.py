@@ -23,7 +23,7 @@ import numpy as np
 import optax
 import torch
 import torch.nn.functional as F
-from noisezoo.models import network
+from noisezoo.models import networks
 from noisezoo.models.ppl import language
 from told import tell
 
@@ -48,7 +48,7 @@ def data():
 def zoo_loss(weights, x, y):
     """The mean cross-entropy of the zoo's network with these weights."""
     p = language("numpyro")._replace(sample=lambda name, law: weights[name])
-    f = network.lenet5()(p, x, lambda p, name, shape: weights[f"{name}.weight"], CLASSES)
+    f = networks.lenet5()(p, x, lambda p, name, shape: weights[f"{name}.weight"], CLASSES)
     return optax.softmax_cross_entropy_with_integer_labels(f, y).mean()
 
 

@@ -17,29 +17,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from noisezoo import load
-from noisezoo.inference import local, normals, target
-from noisezoo.inference.run import fit
-from noisezoo.inference.svi import SVI
-from noisezoo.models import sparse_vd
-from noisezoo.models.likelihood import categorical
-from noisezoo.models.network import mlp
+from noisezoo.inference.driver.fit import fit
+from noisezoo.inference.strategies.guides import elbo, flipout, local, normals
+from noisezoo.inference.strategies.guides.layout import layout
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.inference.target.numpyro import density
+from noisezoo.models.likelihoods import categorical
+from noisezoo.models.networks import mlp
+from noisezoo.models.papers import sparse_vd
 from noisezoo.models.ppl import language
 
 BATCH, MINIBATCHES, INIT_SCALE = 100, 4, 0.05
-KINDS = {"sampled": None, "flipout": local.FlipoutNormal, "local": local.LocalNormal}
+KINDS = {"sampled": None, "flipout": flipout.FlipoutNormal, "local": local.LocalNormal}
 GROUPS = {"means": ".loc", "log_sds": ".log_scale"}
 
 
 def gradient(model, kind, x, y):
     """A function (params, key, rows, x, y) -> the gradient of the log likelihood, by the name of the parameter."""
-    found, program = target.sites(model, x[:1], y[:1]), target.on_rows(model)
+    found, program = density.sites(model, x[:1], y[:1]), density.on_rows(model)
 
     def guide(x, y, rows):
-        sites = local.layout(model, found, x, y)
-        normals.sample(language("numpyro"), sites, SVI(guide="local"), lambda *_: None, KINDS[kind])
+        sites = layout(model, found, x, y)
+        normals.sample(language("numpyro"), sites, local.Local(), lambda *_: None, KINDS[kind])
 
     def log_lik(params, key, rows, x, y):
-        return local.parts(key, params, program, guide, (x, y, rows), {}).log_lik
+        return elbo.parts(key, params, program, guide, (x, y, rows), {}).log_lik
 
     return jax.grad(log_lik)
 
@@ -51,7 +53,7 @@ def moments(gradient):
     """
 
     def one(params, key, rows, x, y):
-        return gradient(params, key, target.draw_rows(key, x.shape[0], BATCH) if rows is None else rows, x, y)
+        return gradient(params, key, density.draw_rows(key, x.shape[0], BATCH) if rows is None else rows, x, y)
 
     @jax.jit
     def sums(params, key, draws, rows, x, y):
@@ -78,7 +80,7 @@ def variances(sums, params, draws, rows, x, y):
 def measured(model, params, x, y, draws):
     """Summed variances by way of sampling and by group, and their ratios to sampled weights."""
     result = {}
-    batches = [target.draw_rows(jax.random.PRNGKey(i), x.shape[0], BATCH) for i in range(MINIBATCHES)]
+    batches = [density.draw_rows(jax.random.PRNGKey(i), x.shape[0], BATCH) for i in range(MINIBATCHES)]
     for kind in KINDS:
         sums = moments(gradient(model, kind, x, y))
         fixed = [variances(sums, params, draws, rows, x, y) for rows in batches]
@@ -100,7 +102,7 @@ def main():
     x, y = jnp.asarray(data.x_train, jnp.float32), jnp.asarray(data.y_train)
     model, result = categorical(mlp(300, 100, activation="relu"), sparse_vd.prior(), 10), {}
     for steps in (1, options.steps):
-        config = SVI(guide="local", steps=steps, lr=1e-3, batch_size=BATCH, init_scale=INIT_SCALE, draws=1)
+        config = svi(guide="local", steps=steps, lr=1e-3, batch_size=BATCH, init_scale=INIT_SCALE, draws=1)
         found = fit(model, config, x, y, progress=False)
         params = {f"{name}.loc": v[0] for name, v in found.loc.items()}
         params |= {f"{name}.log_scale": np.log(v[0]) for name, v in found.scale.items()}

@@ -19,13 +19,12 @@ import noisezoo.data
 import numpyro
 import numpyro.distributions as dist
 import optax
-from noisezoo.inference.nuts import NUTS
-from noisezoo.inference.run import fit
-from noisezoo.inference.svi import SVI
-from noisezoo.models.likelihood import gaussian
-from noisezoo.models.network import mlp
-from noisezoo.models.noise import half_cauchy
-from noisezoo.models.weight import prior
+from noisezoo.inference.driver.fit import fit
+from noisezoo.inference.strategies.nuts import NUTS
+from noisezoo.models.likelihoods import gaussian
+from noisezoo.models.networks import mlp
+from noisezoo.models.noises import half_cauchy
+from noisezoo.models.weights.parametrisation import prior
 from numpyro import infer
 from told import tell
 
@@ -90,7 +89,7 @@ def svi_pair(x, y):
     rate = optax.linear_schedule(0.01, 0.0, STEPS // 2, STEPS // 2)
     svi = infer.SVI(by_hand, guide, optax.adam(rate), infer.Trace_ELBO())
     steps = jax.jit(lambda s, x, y: jax.lax.scan(lambda s, _: svi.update(s, x, y), s, length=STEPS))
-    model, config = zoo_model(), SVI(steps=STEPS, draws=1)
+    model, config = zoo_model(), svi(steps=STEPS, draws=1)
 
     def hand(seed):
         state = svi.init(jax.random.PRNGKey(seed), x, y)

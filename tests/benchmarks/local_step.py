@@ -17,11 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from noisezoo.inference.engine import Engine
-from noisezoo.inference.svi import SVI, algorithm
-from noisezoo.inference.target import sites
-from noisezoo.models import empirical_bayes, network, sparse_vd
-from noisezoo.models.likelihood import categorical
+from noisezoo.inference.driver.engine import Engine
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.inference.strategies.svi import algorithm
+from noisezoo.inference.target.numpyro.density import sites
+from noisezoo.models import networks
+from noisezoo.models.likelihoods import categorical
+from noisezoo.models.papers import empirical_bayes, sparse_vd
 from noisezoo.models.ppl import language
 
 BATCH, CLASSES = 100, 10
@@ -73,7 +75,7 @@ def deterministic(net, start, x, y, steps):
 
 def local(model, x, y, steps):
     """A function () -> seconds per step, through the zoo's engine, and the network's first weights."""
-    config = SVI(guide="local", steps=10**6, lr=1e-3, batch_size=BATCH, init_scale=0.0067, draws=1)
+    config = svi(guide="local", steps=10**6, lr=1e-3, batch_size=BATCH, init_scale=0.0067, draws=1)
     engine = Engine(algorithm(config, model, sites(model, x, y)), 0, x, y)
     start, _ = engine.moments()
 
@@ -108,7 +110,7 @@ def main():
     options = parser.parse_args()
     (x, y), result = data(), {}
     for name in options.networks.split(","):
-        net, steps = network.NETWORKS[name](), STEPS[name]
+        net, steps = networks.NETWORKS[name](), STEPS[name]
         for prior in options.priors.split(","):
             zoo, start = local(categorical(net, PRIORS[prior], CLASSES), x, y, steps)
             result[f"{name} {prior}"] = found = compare(zoo, deterministic(net, start, x, y, steps), options.pairs)

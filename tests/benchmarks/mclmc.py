@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import noisezoo.data
 import numpy as np
 from arviz_stats import ess, rhat
-from noisezoo.inference.diagnose import RHAT
-from noisezoo.inference.mclmc import MCLMC
-from noisezoo.inference.nuts import NUTS
-from noisezoo.inference.predict import predict
-from noisezoo.inference.run import fit
+from noisezoo.inference.driver.fit import fit
+from noisezoo.inference.judging.convergence import RHAT
+from noisezoo.inference.judging.predict import predict
+from noisezoo.inference.strategies.mclmc import MCLMC
+from noisezoo.inference.strategies.nuts import NUTS
 from noisezoo.models import catalogue
 from told import tell
 

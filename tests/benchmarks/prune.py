@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import numpy as np
 import xarray as xr
 from noisezoo.data import load
-from noisezoo.inference import prune
-from noisezoo.inference.trim import program
+from noisezoo.inference.sparsity import pruning
 from noisezoo.models import catalogue
+from noisezoo.models.networks.bare import bare_program
 
 UNITS = (784, 300, 100, 10)
 ORDERS = 6  # of the seven rules
@@ -49,19 +49,19 @@ def rows(count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=prune.DRAWS)
+    parser.add_argument("--draws", type=int, default=pruning.DRAWS)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     tree, data = made(max(options.draws, 20)), rows(options.rows)
-    model = program(catalogue.network("lenet_300_100"), UNITS[-1])
+    model = bare_program(catalogue.network("lenet_300_100"), UNITS[-1])
     result = {}
     for name, draws in (("mean weights", 0), ("with the band", options.draws)):
         at = time.perf_counter()
-        found = prune.curve(model, tree, data, draws=draws)
+        found = pruning.curve(model, tree, data, draws=draws)
         seconds = time.perf_counter() - at
         weights = sum(a * b for a, b in zip(UNITS[:-1], UNITS[1:], strict=True))
-        evaluated = len(data.x_test) + draws * min(prune.BAND_ROWS, len(data.x_test))
+        evaluated = len(data.x_test) + draws * min(pruning.BAND_ROWS, len(data.x_test))
         flop = 2 * weights * evaluated * found["fraction"].nunique() * ORDERS
         result[name] = {"seconds": round(seconds, 2), "gflop_per_second": round(flop / seconds / 1e9, 1)}
         print(name, json.dumps(result[name]), f"{found['rule'].nunique()} rules", flush=True)

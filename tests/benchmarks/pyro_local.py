@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from noisezoo.inference.run import fit
-from noisezoo.inference.svi import SVI
-from noisezoo.models import empirical_bayes, sparse_vd
-from noisezoo.models.likelihood import categorical
-from noisezoo.models.network import mlp
+from noisezoo.inference.driver.fit import fit
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.models.likelihoods import categorical
+from noisezoo.models.networks import mlp
+from noisezoo.models.papers import empirical_bayes, sparse_vd
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -100,7 +100,7 @@ def by_hand(divergence, x, y, steps, fused):
 def by_zoo(prior, x, y, steps):
     """A function seed -> (seconds per step, mean loss of the last tenth)."""
     model = categorical(mlp(*WIDTHS, activation="relu"), prior, CLASSES)
-    config = SVI(guide="local", steps=steps, lr=LR, batch_size=BATCH, init_scale=float(np.exp(START)), draws=1)
+    config = svi(guide="local", steps=steps, lr=LR, batch_size=BATCH, init_scale=float(np.exp(START)), draws=1)
 
     def run(seed):
         found = fit(model, config, x, y, seed=seed, progress=False)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import jax
-from noisezoo.inference.random import normal, quick
+from noisezoo.inference.target.random import normal, quick
 from numpyro import distributions as dist
 from told import tell
 

@@ -27,29 +27,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from noisezoo import load
-from noisezoo.inference import local, normals, target
-from noisezoo.inference.run import fit
-from noisezoo.inference.svi import SVI
-from noisezoo.models import direction_magnitude
-from noisezoo.models.likelihood import categorical
-from noisezoo.models.network import mlp
+from noisezoo.inference.driver.fit import fit
+from noisezoo.inference.strategies.guides import elbo, flipout, local, normals
+from noisezoo.inference.strategies.guides.layout import layout
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.inference.target.numpyro import density
+from noisezoo.models.likelihoods import categorical
+from noisezoo.models.networks import mlp
+from noisezoo.models.papers import direction_magnitude
 from noisezoo.models.ppl import language
 from numpyro import handlers
 
 BATCH, MINIBATCHES = 100, 4
 LARGE, SIZES, PARTS = 1000, (1, 10, 100, 1000), 10  # as many parts of the draws, whose spread is the error
-LOCAL = SVI(guide="local", lr=1e-3, batch_size=BATCH, init_scale=0.05, draws=1)
+LOCAL = svi(guide="local", lr=1e-3, batch_size=BATCH, init_scale=0.05, draws=1)
 WAYS = {
     "sampled": (LOCAL, None),
-    "batch": (replace(LOCAL, plane="batch"), local.LocalNormal),
-    "flipout": (replace(LOCAL, guide="flipout"), local.FlipoutNormal),
-    "rows": (LOCAL, local.LocalNormal),
+    "batch": (local.Local(init_scale=0.05, plane="batch"), local.LocalNormal),
+    "flipout": (flipout.Flipout(init_scale=0.05), flipout.FlipoutNormal),
+    "rows": (LOCAL.guide, local.LocalNormal),
 }
 GROUPS = ("base.loc", "magnitude.loc", "magnitude.log_scale", "angle.loc", "angle.log_scale")
 
 
 def guide_of(model, way, x, y):
-    sites = local.layout(model, target.sites(model, x[:1], y[:1]), x, y)
+    sites = layout(model, density.sites(model, x[:1], y[:1]), x, y)
 
     def start(name, shape, mean, sd):
         return lambda key: mean + sd * jax.random.normal(key, shape)
@@ -59,10 +61,10 @@ def guide_of(model, way, x, y):
 
 def log_liks(model, way, x, y):
     """A function (params, key, rows, x, y) -> log p(y_i given x_i, one draw of the noise) of each of these rows."""
-    guide, program = guide_of(model, way, x, y), target.on_rows(model)
+    guide, program = guide_of(model, way, x, y), density.on_rows(model)
 
     def each(params, key, rows, x, y):
-        q = handlers.trace(handlers.substitute(local.Seeds(guide, key), data=params)).get_trace()
+        q = handlers.trace(handlers.substitute(elbo.OneSplit(guide, key), data=params)).get_trace()
         site = handlers.trace(handlers.replay(program, q)).get_trace(x, y, rows)["y"]
         return site["fn"].log_prob(site["value"])
 
@@ -77,7 +79,7 @@ def batches(each, number):
 
     def one(params, key, draws, x, y, i):
         key_rows, key = jax.random.split(key)
-        rows = target.draw_rows(jax.random.fold_in(key_rows, i // draws), x.shape[0], LARGE)
+        rows = density.draw_rows(jax.random.fold_in(key_rows, i // draws), x.shape[0], LARGE)
         return each(params, jax.random.fold_in(key, i), rows, x, y)
 
     return jax.jit(lambda *args: jax.lax.map(partial(one, *args), jnp.arange(number)))
@@ -140,7 +142,7 @@ def squares(each, draws):
 
         def add(i, carry):
             mean, square = carry
-            rows = target.draw_rows(jax.random.fold_in(key_rows, i * anew), x.shape[0], BATCH)
+            rows = density.draw_rows(jax.random.fold_in(key_rows, i * anew), x.shape[0], BATCH)
             new = jax.grad(log_lik)(params, jax.random.fold_in(key, i), rows, x, y)
             next_mean = jax.tree.map(lambda m, g: m + (g - m) / (i + 1), mean, new)
             return next_mean, jax.tree.map(lambda s, g, m, n: s + (g - m) * (g - n), square, new, mean, next_mean)

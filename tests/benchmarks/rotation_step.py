@@ -20,14 +20,16 @@ import jax
 import jax.numpy as jnp
 import optax
 from local_step import BATCH, CLASSES, compare, data
-from noisezoo.inference.engine import Engine
-from noisezoo.inference.random import normal
-from noisezoo.inference.svi import SVI, algorithm
-from noisezoo.inference.target import sites
-from noisezoo.models import direction_magnitude, divergence, truncated_normal
-from noisezoo.models.likelihood import categorical
-from noisezoo.models.network import lenet_300_100, mlp
-from noisezoo.models.ppl import language
+from noisezoo.inference.driver.engine import Engine
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.inference.strategies.svi import algorithm
+from noisezoo.inference.target.numpyro.density import sites
+from noisezoo.inference.target.random import normal
+from noisezoo.models.laws import divergences as divergence
+from noisezoo.models.likelihoods import categorical
+from noisezoo.models.networks import lenet_300_100, mlp
+from noisezoo.models.papers import direction_magnitude
+from noisezoo.models.ppl import language, truncated_integrals, truncated_quantile
 
 INIT_SCALE, QUARTER = 0.05, 0.5 * math.pi
 NETWORKS = {  # the network, its widths and how many steps make a run
@@ -79,7 +81,7 @@ def deterministic(net, widths, x, y, steps):
 
 def zoo(net, settings, x, y, steps):
     """A function () -> seconds per step, through the zoo's engine."""
-    config = SVI(steps=10**6, lr=1e-3, batch_size=BATCH, init_scale=INIT_SCALE, draws=1, **settings)
+    config = svi(steps=10**6, lr=1e-3, batch_size=BATCH, init_scale=INIT_SCALE, draws=1, **settings)
     model = categorical(net, direction_magnitude.prior(), CLASSES)
     engine = Engine(algorithm(config, model, sites(model, x, y)), 0, x, y)
 
@@ -102,11 +104,11 @@ def parts(widths, steps):
         return carry + normal(one, (3, BATCH, units)).sum((0, 1)) + jax.random.uniform(two, (BATCH, units)).sum(0)
 
     def angles(carry):
-        e = truncated_normal.ppf(jnp, uniforms, loc + 1e-9 * carry, scale, 0.0, QUARTER)
+        e = truncated_quantile.ppf(jnp, uniforms, loc + 1e-9 * carry, scale, 0.0, QUARTER)
         return jnp.sum(jnp.sin(e))
 
     def divergences(carry):
-        angle = truncated_normal.divergence(jnp, loc + 1e-9 * carry, scale, 0.0, QUARTER)
+        angle = truncated_integrals.divergence(jnp, loc + 1e-9 * carry, scale, 0.0, QUARTER)
         return jnp.sum(angle) + jnp.sum(divergence.log_uniform(jnp, 1 + loc + 1e-9 * carry, scale))
 
     uniforms = jax.random.uniform(key, (BATCH, units)) + 1e-7

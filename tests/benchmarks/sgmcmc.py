@@ -17,11 +17,11 @@ from statistics import median
 
 import jax.numpy as jnp
 import numpy as np
-from noisezoo.inference.run import fit
-from noisezoo.inference.sgld import SGLD
-from noisezoo.models.likelihood import categorical
-from noisezoo.models.network import lenet_300_100
-from noisezoo.models.weight import normal
+from noisezoo.inference.driver.fit import fit
+from noisezoo.inference.strategies.sgld import SGLD
+from noisezoo.models.likelihoods import categorical
+from noisezoo.models.networks import lenet_300_100
+from noisezoo.models.weights.parametrisation import normal
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
 MODEL = categorical(lenet_300_100(), normal(), 10)

@@ -30,16 +30,17 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import pyro  # noqa: E402
 import torch  # noqa: E402
-from noisezoo.inference import engine, svi  # noqa: E402
-from noisezoo.inference import run as driver  # noqa: E402
-from noisezoo.inference.engine import Engine  # noqa: E402
-from noisezoo.inference.pyro.target import on_rows  # noqa: E402
-from noisezoo.inference.svi import SVI, algorithm  # noqa: E402
-from noisezoo.inference.target import sites  # noqa: E402
-from noisezoo.models.likelihood import gaussian  # noqa: E402
-from noisezoo.models.network import residual_mlp  # noqa: E402
-from noisezoo.models.noise import inverse_gamma  # noqa: E402
-from noisezoo.models.weight import prior  # noqa: E402
+from noisezoo.inference.driver.engine import Engine  # noqa: E402
+from noisezoo.inference.driver.fit_many import fit_many  # noqa: E402
+from noisezoo.inference.strategies.parse import svi  # noqa: E402
+from noisezoo.inference.strategies.svi import algorithm  # noqa: E402
+from noisezoo.inference.target.numpyro.density import sites  # noqa: E402
+from noisezoo.inference.target.pyro.density import on_rows  # noqa: E402
+from noisezoo.models.likelihoods import gaussian  # noqa: E402
+from noisezoo.models.networks import residual_mlp  # noqa: E402
+from noisezoo.models.noises import inverse_gamma  # noqa: E402
+from noisezoo.models.ppl.compiled import let_go  # noqa: E402
+from noisezoo.models.weights.parametrisation import prior  # noqa: E402
 from pyro.infer import TraceMeanField_ELBO, autoguide  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -57,7 +58,7 @@ def data():
 
 def zoo(x, y, steps):
     """A function () -> seconds per step of the zoo on these data sets."""
-    config = SVI(guide="em", steps=10**7, lr=1e-3, batch_size=BATCH, init_scale=0.02, draws=1)
+    config = svi(guide="em", steps=10**7, lr=1e-3, batch_size=BATCH, init_scale=0.02, draws=1)
     one = jnp.asarray(x[0]), jnp.asarray(y[0])
     bound = algorithm(config, MODEL, sites(MODEL, *one))
     sets = [(jnp.asarray(a), jnp.asarray(b)) for a, b in zip(x, y, strict=True)]
@@ -129,16 +130,13 @@ def by_pyro(x, y, steps):
 def whole(rounds):
     """Seconds of all steps of 20 splits and of one, each from nothing, and their ratios."""
     x, y = data()
-    config = SVI(guide="em", steps=36_000, lr=1e-3, batch_size=BATCH, init_scale=0.02, draws=500)
+    config = svi(guide="em", steps=36_000, lr=1e-3, batch_size=BATCH, init_scale=0.02, draws=500)
 
     def seconds(count):
         jax.clear_caches()
-        for cached in (engine._compiled, engine._jitted, engine._moments, driver._for_shapes, svi.algorithm):
-            cached.cache_clear()
+        let_go()
         at = time.perf_counter()
-        driver.fit_many(
-            MODEL, config, list(map(jnp.asarray, x[:count])), list(map(jnp.asarray, y[:count])), range(count)
-        )
+        fit_many(MODEL, config, list(map(jnp.asarray, x[:count])), list(map(jnp.asarray, y[:count])), range(count))
         return time.perf_counter() - at
 
     found = [{"many": seconds(SPLITS), "one": seconds(1)} for _ in range(rounds)]

@@ -19,17 +19,17 @@ from told import tell
 
 PROGRAM = """
 import sys
-from noisezoo.inference.cache import persistent_cache
+from noisezoo.inference.driver.compilation_cache import persistent_cache
 if sys.argv[1]:
     persistent_cache(sys.argv[1])
 import jax.numpy as jnp
 import noisezoo.data
-from noisezoo.inference.nuts import NUTS
-from noisezoo.inference.run import fit
-from noisezoo.models.likelihood import gaussian
-from noisezoo.models.network import mlp
-from noisezoo.models.noise import half_cauchy
-from noisezoo.models.weight import prior
+from noisezoo.inference.strategies.nuts import NUTS
+from noisezoo.inference.driver.fit import fit
+from noisezoo.models.likelihoods import gaussian
+from noisezoo.models.networks import mlp
+from noisezoo.models.noises import half_cauchy
+from noisezoo.models.weights.parametrisation import prior
 data = noisezoo.data.load("diabetes")
 x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
 config = NUTS(warmup=1, draws=1, chains=1, max_tree_depth=1)

@@ -3,12 +3,14 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from noisezoo.models import catalogue, empirical_bayes, likelihood, network, noise, sparse_vd
-from noisezoo.models.ppl import ppl, simulate
-from noisezoo.models.weight import FORMS, prior
+from noisezoo.models import catalogue, likelihoods, networks, noises
+from noisezoo.models.papers import empirical_bayes, sparse_vd
+from noisezoo.models.ppl import ppl
+from noisezoo.models.ppl.programs import simulate
+from noisezoo.models.weights.parametrisation import FORMS, prior
 
 MINE = """
-from noisezoo.models.noise import Noise
+from noisezoo.models.noises import Noise
 
 LEVEL = 3
 
@@ -27,8 +29,8 @@ def mine(tmp_path):
 
 
 def test_a_noise_by_name_is_the_noise():
-    assert catalogue.noise("half_cauchy") is noise.half_cauchy()
-    assert catalogue.noise("inverse_gamma:a=2,b=0.5") is noise.inverse_gamma(a=2.0, b=0.5)
+    assert catalogue.noise("half_cauchy") is noises.half_cauchy()
+    assert catalogue.noise("inverse_gamma:a=2,b=0.5") is noises.inverse_gamma(a=2.0, b=0.5)
 
 
 def test_a_noise_from_a_file_runs(mine):
@@ -86,13 +88,13 @@ def test_a_file_that_does_not_import_is_named_with_its_line(tmp_path, text, said
 
 
 def test_a_network_by_name_is_the_network():
-    assert catalogue.network("mlp:50") is network.mlp(50)
-    assert catalogue.network("mlp:50-20,activation=relu") is network.mlp(50, 20, activation="relu")
-    assert catalogue.network("residual_mlp:8-8") is network.residual_mlp(8, 8)
-    assert catalogue.network("linear") is network.mlp()
-    assert catalogue.network("lenet_300_100") is network.mlp(300, 100, activation="relu")
+    assert catalogue.network("mlp:50") is networks.mlp(50)
+    assert catalogue.network("mlp:50-20,activation=relu") is networks.mlp(50, 20, activation="relu")
+    assert catalogue.network("residual_mlp:8-8") is networks.residual_mlp(8, 8)
+    assert catalogue.network("linear") is networks.mlp()
+    assert catalogue.network("lenet_300_100") is networks.mlp(300, 100, activation="relu")
     for name in ("lenet5", "alexnet", "vgg"):
-        assert catalogue.network(name) is network.NETWORKS[name]()
+        assert catalogue.network(name) is networks.NETWORKS[name]()
 
 
 @pytest.mark.parametrize(
@@ -119,13 +121,13 @@ def test_a_bad_network_gets_one_sentence(spec, said):
 @pytest.mark.parametrize(
     "task, classes, make",
     [
-        ("regression", 0, likelihood.gaussian),
-        ("binary", 2, likelihood.bernoulli),
-        ("categorical", 3, lambda net, weights: likelihood.categorical(net, weights, 3)),
+        ("regression", 0, likelihoods.gaussian),
+        ("binary", 2, likelihoods.bernoulli),
+        ("categorical", 3, lambda net, weights: likelihoods.categorical(net, weights, 3)),
     ],
 )
 def test_the_task_chooses_the_likelihood(task, classes, make):
-    net, hc = network.mlp(2), noise.half_cauchy()
+    net, hc = networks.mlp(2), noises.half_cauchy()
     found = catalogue.model(catalogue.prior("half_cauchy", "add", "hierarchical"), net, task, classes)
     x = jnp.ones((4, 3))
     ours, theirs = simulate(found, 0, x), simulate(make(net, prior(hc, "add", "hierarchical")), 0, x)
@@ -144,7 +146,7 @@ def test_a_papers_prior_by_its_name():
     assert catalogue.prior("sparse_vd") is sparse_vd.prior()
     assert catalogue.prior("sparse_vd:approximate=0") is sparse_vd.prior(approximate=False)
     assert catalogue.prior("sparse_vd:approximate=1") is sparse_vd.prior(approximate=True)
-    assert catalogue.prior("half_cauchy:scale=0.5", "add") is prior(noise.half_cauchy(scale=0.5), "add", "expanded")
+    assert catalogue.prior("half_cauchy:scale=0.5", "add") is prior(noises.half_cauchy(scale=0.5), "add", "expanded")
     assert catalogue.prior("empirical_bayes:a=0.51,b=1e-8") is empirical_bayes.prior(a=0.51, b=1e-8)
     assert catalogue.described("empirical_bayes:a=0.51,b=1e-8", "ard") == "empirical_bayes(a=0.51,b=1e-8)"
     assert catalogue.described("half_cauchy", "add") == "half_cauchy(scale=1) add"

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from noisezoo.models.check import check_noise
-from noisezoo.models.noise import NOISES, Noise
+from noisezoo.models.noises import NOISES, Noise
 
 SLOW = {"beta", "inverse_nakagami", "inverse_gamma", "gamma_precision"}  # JAX takes seconds to compile a Gamma draw
 

@@ -5,29 +5,31 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from noisezoo.models import likelihood, noise
-from noisezoo.models.network import linear, mlp, residual_mlp
-from noisezoo.models.ppl import log_joint, ppl, simulate, trace
-from noisezoo.models.structure import STRUCTURES
-from noisezoo.models.weight import FORMS, prior
+from noisezoo.models import likelihoods, noises
+from noisezoo.models.networks import mlp, residual_mlp
+from noisezoo.models.ppl import ppl
+from noisezoo.models.ppl.programs import log_joint, simulate, trace
+from noisezoo.models.unsampled.action import linear
+from noisezoo.models.weights.parametrisation import FORMS, prior
+from noisezoo.models.weights.structure import STRUCTURES
 
 ROWS, FEATURES = 7, 3
 X = np.random.default_rng(0).normal(size=(ROWS, FEATURES)).astype(np.float32)
 LINE = np.linspace(-1, 1, ROWS, dtype=np.float32)
 LIKELIHOODS = {
-    "gaussian": (likelihood.gaussian, LINE),
-    "gaussian fixed": (lambda n, p: likelihood.gaussian(n, p, precision=4.0), LINE),
-    "bernoulli": (likelihood.bernoulli, np.arange(ROWS) % 2),
-    "categorical": (lambda n, p: likelihood.categorical(n, p, 3), np.arange(ROWS) % 3),
+    "gaussian": (likelihoods.gaussian, LINE),
+    "gaussian fixed": (lambda n, p: likelihoods.gaussian(n, p, precision=4.0), LINE),
+    "bernoulli": (likelihoods.bernoulli, np.arange(ROWS) % 2),
+    "categorical": (lambda n, p: likelihoods.categorical(n, p, 3), np.arange(ROWS) % 3),
 }
 
 
 def combinations():
-    for name, structure, form in itertools.product(noise.NOISES, STRUCTURES, FORMS):
+    for name, structure, form in itertools.product(noises.NOISES, STRUCTURES, FORMS):
         if form == "weight_norm" and name not in ("half_cauchy", "gaussian_dropout"):
             continue  # it adds the same factors to every noise
         try:
-            prior(noise.NOISES[name](), structure, form)
+            prior(noises.NOISES[name](), structure, form)
         except ValueError:
             continue  # the refusals have a test of their own
         yield name, structure, form
@@ -46,7 +48,7 @@ def draw(model, x, y, seed):
 def test_both_languages_agree(name, structure, form):
     torch = pytest.importorskip("torch")
     for make, y in LIKELIHOODS.values():
-        model = make(mlp(4), prior(noise.NOISES[name](), structure, form))
+        model = make(mlp(4), prior(noises.NOISES[name](), structure, form))
         values = draw(model, jnp.asarray(X), jnp.asarray(y), seed=1)
         ours = log_joint(model, {k: jnp.asarray(v) for k, v in values.items()}, jnp.asarray(X), jnp.asarray(y))
         theirs = log_joint(
@@ -61,7 +63,7 @@ def test_both_languages_agree(name, structure, form):
 
 def test_a_changed_program_has_another_log_joint():
     y = jnp.asarray(LIKELIHOODS["gaussian"][1])
-    first, second = (likelihood.gaussian(mlp(4), prior(noise.half_cauchy(scale=s))) for s in (1.0, 1.01))
+    first, second = (likelihoods.gaussian(mlp(4), prior(noises.half_cauchy(scale=s))) for s in (1.0, 1.01))
     values = {k: jnp.asarray(v) for k, v in draw(first, jnp.asarray(X), y, seed=1).items()}
     ours, other = (float(log_joint(m, values, jnp.asarray(X), y)) for m in (first, second))
     assert abs(ours - other) > 1e-5 * abs(ours)
@@ -72,7 +74,7 @@ def test_minibatch_scaling_is_unbiased(network):
     """The mean of the log joint over all minibatches is that of the full data."""
     from numpyro import handlers
 
-    model = likelihood.gaussian(network, prior(noise.half_cauchy()))
+    model = likelihoods.gaussian(network, prior(noises.half_cauchy()))
     x, y = jnp.asarray(X), jnp.asarray(LIKELIHOODS["gaussian"][1])
     values = {k: jnp.asarray(v) for k, v in draw(model, x, y, seed=2).items()}
     full = log_joint(model, values, x, y)
@@ -104,7 +106,7 @@ def test_structures_share_what_they_say(language):
 
         def program(x, name=name, shape=shape, scales=scales):
             p = ppl(x)
-            scales["got"] = STRUCTURES[name](p, "layer0.scale", noise.half_cauchy(), shape)
+            scales["got"] = STRUCTURES[name](p, "layer0.scale", noises.half_cauchy(), shape)
 
         found = simulate(program, 0, arrays(X))
         assert tuple(scales["got"].shape) == expected
@@ -113,7 +115,9 @@ def test_structures_share_what_they_say(language):
 
 def test_residual_adds_the_input_where_widths_agree():
     """With zero weights a residual layer hands its input on: f depends on the first layer alone."""
-    model = likelihood.gaussian(residual_mlp(4, 4, activation="tanh"), prior(noise.half_cauchy(), form="hierarchical"))
+    model = likelihoods.gaussian(
+        residual_mlp(4, 4, activation="tanh"), prior(noises.half_cauchy(), form="hierarchical")
+    )
     x = jnp.asarray(X)
     sites = trace(model, 0, x)
     values = {k: s["value"] for k, s in sites.items() if s["type"] == "sample"}
@@ -134,15 +138,15 @@ def language_array(language):
 @pytest.mark.parametrize(
     "make, says",
     [
-        (lambda: prior(noise.bernoulli(), form="hierarchical"), "expanded"),
-        (lambda: prior(noise.half_cauchy(), form="marginal"), "marginal"),
-        (lambda: prior(noise.half_cauchy(), structure="arc"), "ard"),
-        (lambda: prior(noise.half_cauchy(), form="expanded "), "expanded"),
-        (lambda: prior(noise.half_cauchy(), sigma0=0.0), "sigma0 must be positive"),
+        (lambda: prior(noises.bernoulli(), form="hierarchical"), "expanded"),
+        (lambda: prior(noises.half_cauchy(), form="marginal"), "marginal"),
+        (lambda: prior(noises.half_cauchy(), structure="arc"), "ard"),
+        (lambda: prior(noises.half_cauchy(), form="expanded "), "expanded"),
+        (lambda: prior(noises.half_cauchy(), sigma0=0.0), "sigma0 must be positive"),
         (lambda: mlp(0), "widths must be positive"),
         (lambda: mlp(3, activation="rel"), "relu"),
-        (lambda: likelihood.categorical(mlp(), prior(noise.half_cauchy()), 1), "at least 2 classes"),
-        (lambda: likelihood.gaussian(mlp(), prior(noise.half_cauchy()), -1.0), "precision must be positive"),
+        (lambda: likelihoods.categorical(mlp(), prior(noises.half_cauchy()), 1), "at least 2 classes"),
+        (lambda: likelihoods.gaussian(mlp(), prior(noises.half_cauchy()), -1.0), "precision must be positive"),
     ],
 )
 def test_bad_settings(make, says):
@@ -151,7 +155,7 @@ def test_bad_settings(make, says):
 
 
 def test_bad_arrays():
-    model = likelihood.gaussian(mlp(), prior(noise.half_cauchy()))
+    model = likelihoods.gaussian(mlp(), prior(noises.half_cauchy()))
     with pytest.raises(TypeError, match=r"jax\.numpy\.asarray"):
         model(X)
     with pytest.raises(ValueError, match="shape"):

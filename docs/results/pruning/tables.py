@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from noisezoo.inference import prune
+from noisezoo.inference.sparsity import pruning
 
 HERE = Path(__file__).parent
 RULES = ["spr", "snr", "second_moment", "magnitude", "random"]
@@ -32,7 +32,7 @@ def removable(curves):
     rows = []
     for (name, training, seed), part in curves[curves["rule"].isin(RULES)].groupby(["data", "training", "seed"]):
         for limit, within in LIMITS.items():
-            share = 100 * prune.removable(part, within[part["unit"].iloc[0]])
+            share = 100 * pruning.removable(part, within[part["unit"].iloc[0]])
             rows.append({"data": name, "training": training, "seed": seed, "limit": limit, **share})
     return pd.DataFrame(rows)
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from noisezoo.inference.draws import load
-from noisezoo.inference.folder import read_run
-from noisezoo.inference.trim import judged
+from noisezoo.inference.runs.folder import read_run
+from noisezoo.inference.sparsity.summary import judged
+from noisezoo.inference.target.warm_start import load
 
 
 def rows(folder):

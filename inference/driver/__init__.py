@@ -1,0 +1,1 @@
+"""What runs a strategy: the loop, its engines, its records, checkpoints."""

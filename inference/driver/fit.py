@@ -1,0 +1,139 @@
+"""The driver: one loop for every strategy, in either language.
+
+`fit` checks the data, binds the strategy to the program, and has `loop` run it in an engine: `engine` compiles blocks
+for JAX, `pyro.engine` loops in torch.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ...models.ppl import PPL, ppl
+from ...models.ppl.compiled import keep
+from .. import strategies
+from ..strategies.algorithm import Algorithm
+from ..strategies.parse import settings
+from .checkpoint import Checkpoint
+from .loop import Watch, run_loop
+from .progress import Progress, progress_bar
+from .result import Fit
+
+
+def fit(
+    model: Callable,
+    config: Any,
+    x: Any,
+    y: Any,
+    *,
+    seed: int = 0,
+    progress: bool | Progress = True,
+    checkpoint: str | Path | None = None,
+    watch: Watch | None = None,
+) -> Fit:
+    """Run a strategy on a program.
+
+    Parameters
+    ----------
+    model : a program ``model(x, y)``; it must take ``batch_size=`` too if the config asks for minibatches.
+    config : settings of a strategy: `SVI`, `NUTS` or `SGLD`.
+    x, y : the data, (rows, features) and (rows,); JAX arrays run in NumPyro, torch tensors in Pyro.
+    seed : the run is a function of it.
+    progress : show a bar; or a function ``(done, total, message)`` that is told instead.
+    checkpoint : a file that holds the state as the run goes (JAX only); if it exists the run goes on from there, and
+        gives what an uninterrupted run would have given.
+    watch : called a hundred times while a guide of independent normals is fitted, with its means and standard
+        deviations by site; what it returns, numbers by name, goes into the history.
+
+    Raises ValueError if the strategy does not apply to the program or the data are bad, and FloatingPointError if the
+    run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so; before that it is raised.
+    """
+    language = checked(config, x, y)
+    return fit_checked(language, model, config, x, y, seed, progress, checkpoint, watch)
+
+
+def checked(config: Any, x: Any, y: Any) -> str:
+    """The name of the language that these data choose; raises ValueError or TypeError if they are bad."""
+    p = ppl(x, y)
+    check_data(p, config, x, y)
+    return p.name
+
+
+def fit_checked(
+    language: str,
+    model: Callable,
+    config: Any,
+    x: Any,
+    y: Any,
+    seed: int,
+    progress: bool | Progress = False,
+    checkpoint: str | Path | None = None,
+    watch: Watch | None = None,
+) -> Fit:
+    """`fit` to data whose arrays were looked at; in JAX `x` may be a pytree with a shape and rows, as `em.Given` is."""
+    algorithm, engine_class = bind(language, config, model, x, y)
+    if watch is not None and (algorithm.moments is None or algorithm.independent_chains or algorithm.approximation):
+        raise ValueError(
+            f"watch needs a guide of independent normals: svi with guide local or flipout, not {config.name}"
+        )
+    saved = Checkpoint(checkpoint, language, config, seed, x, y) if checkpoint else None
+    with progress_bar(config.name, progress) as tell:
+        engine = engine_class(algorithm, seed, x, y)  # compiles, which takes a while
+        records = run_loop(algorithm, engine, config.name, tell, saved, watch)
+    return as_fit(config, language, algorithm, records)
+
+
+def bind(language: str, config: Any, model: Callable, x: Any, y: Any) -> tuple[Algorithm, Any]:
+    """The strategy of a config bound to a program, and the class of its engine.
+
+    What is bound is kept for data of these shapes and types, and for this content of the file that it starts from.
+    """
+    density = import_module(f"..target.{language}.density", __package__)
+    engine = import_module(".pyro.engine" if language == "pyro" else ".engine", __package__)
+    arrays = [(tuple(a.shape), str(getattr(a, "dtype", ""))) for a in (x, y)]
+    owner = (model, config, language, *arrays, _stamp(_start(config)))
+
+    def bound() -> Algorithm:
+        program = wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))  # a strategy keeps what it saw first
+        algorithm = strategies.implementation(config, language)(config, program, density.sites(program, x, y))
+        return algorithm._replace(owner=owner)
+
+    return keep(owner, "algorithm", bound), engine.Engine
+
+
+def _start(config: Any) -> str | None:
+    """The file of the fit that a strategy starts from, if it does."""
+    return getattr(config, "start", None) or getattr(getattr(config, "guide", None), "start", None)
+
+
+def _stamp(path: str | None) -> tuple[int, int] | None:
+    """What tells one content of a file from another, if it is there."""
+    if path is None or not Path(path).is_file():
+        return None
+    about = Path(path).stat()
+    return about.st_mtime_ns, about.st_size
+
+
+def as_fit(config: Any, language: str, algorithm: Algorithm, records: dict[str, Any]) -> Fit:
+    """The result of a run from what its loop recorded."""
+    return Fit(
+        strategy=config.name,
+        settings=settings(config),
+        ppl=language,
+        independent_chains=algorithm.independent_chains,
+        approximation=algorithm.approximation,
+        **records,
+    )
+
+
+def check_data(p: PPL, config: Any, x: Any, y: Any) -> None:
+    """Raise ValueError for data without rows, that are not finite, or are fewer than a minibatch."""
+    if x.shape[0] == 0:
+        raise ValueError("the data have no rows")
+    for what, array in (("x", x), ("y", y)):
+        if not p.xp.all(p.xp.isfinite(array)):
+            raise ValueError(f"{what} holds NaN or infinite values; clean or impute them first")
+    size = getattr(config, "batch_size", None)
+    if size is not None and size > x.shape[0]:
+        raise ValueError(f"{config.name}: batch_size {size} is more than the {x.shape[0]} rows")

@@ -1,0 +1,94 @@
+"""The loop: warmup and draws of any strategy, in blocks.
+
+A run is a warmup and then draws, both done in blocks of records.  A record is `thin` steps and what is known after
+them: a draw, its stats, the mean of the steps' info.  An engine runs blocks (`engine` compiles them for JAX,
+`pyro.engine` loops in torch); the loop decides how many, moves the progress bar, checks for NaN and saves.  The random
+key of a step is a function of (seed, chain, step), so a run that was interrupted and resumed equals one that was not.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..strategies.algorithm import Algorithm
+from ..target.sites import Arrays
+from .checkpoint import Checkpoint
+from .progress import Progress
+from .records import Records
+
+HISTORY = 100  # records of the warmup, where it is that long
+PATIENCE = 0.5  # seconds between two updates of the progress bar, about
+Watch = Callable[[Arrays, Arrays], dict[str, float]]
+Check = Callable[[str, int, dict[str, Arrays]], None]
+NEVER = np.iinfo(np.int32).max
+
+
+def run_loop(
+    algorithm: Algorithm,
+    engine: Any,
+    what: str,
+    tell: Progress,
+    saved: Checkpoint | None,
+    watch: Watch | None,
+    check: Check | None = None,
+) -> dict[str, Any]:
+    """Warmup, `ready`, draws, in blocks that take about PATIENCE seconds each; returns the rest of a `Fit`.
+
+    `check` raises if a block is not finite; by default `_check_finite`.
+    """
+    warm_thin = max(algorithm.warmup // HISTORY, 1)
+    plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
+    total = sum(records for records, _ in plan.values())
+    seconds = {"warmup": 0.0, "draws": 0.0}
+    so_far, stopped = Records(), ""
+    if saved is not None and saved.path.exists():
+        engine.state, so_far = saved.load(engine.state)
+    try:
+        for phase, (records, thin) in plan.items():
+            last, count = (algorithm.warmup if phase == "warmup" else NEVER), 1
+            while (done := so_far.done[phase]) < records:
+                at = time.perf_counter()
+                if phase == "draws" and done == 0:
+                    engine.ready(so_far.step)
+                count = 1 if watch is not None and phase == "warmup" else min(count, records - done, engine.records)
+                block = engine.block(so_far.step, done, count, thin, last)
+                took = time.perf_counter() - at
+                if watch is not None and phase == "warmup":
+                    block["info"].update(_watched(watch, *engine.moments()))
+                (check or check_finite)(what, so_far.step, block)
+                so_far.add(phase, block, count, min(so_far.step + count * thin, last))
+                seconds[phase] += took
+                tell(sum(so_far.done.values()), total, so_far.message(phase))
+                count = max(1, int(count * np.clip(PATIENCE / max(took, 1e-9), 0.25, 4.0)))
+                if saved is not None:
+                    saved.save(engine.state, so_far)
+    except KeyboardInterrupt:
+        if not so_far.done["draws"]:
+            raise
+        stopped = f"interrupted after {so_far.done['draws']} of {algorithm.draws} draws"
+    finally:
+        if saved is not None and so_far.step:
+            saved.save(engine.state, so_far, now=True)
+    seconds = {"compile": engine.compile_seconds, "adapt": seconds["warmup"], "sample": seconds["draws"]}
+    recorded = {"draws": so_far.joined("sites"), "stats": so_far.joined("stats"), "history": so_far.joined("info")}
+    loc, scale = engine.moments()
+    return {**recorded, "loc": loc, "scale": scale, "seconds": seconds, "stopped": stopped}
+
+
+def _watched(watch: Watch, loc: Arrays, scale: Arrays) -> Arrays:
+    """What `watch` says of each chain, as one record (chain, 1) by name."""
+    chains = range(len(next(iter(loc.values()))))
+    said = [watch(*({k: v[chain] for k, v in part.items()} for part in (loc, scale))) for chain in chains]
+    return {name: np.array([[row[name]] for row in said], dtype=float) for name in said[0]}
+
+
+def check_finite(what: str, step: int, block: dict[str, Arrays]) -> None:
+    """Raise FloatingPointError if anything in a block is NaN, or a draw is infinite."""
+    bad = [k for k, v in block["info"].items() if np.isnan(v).any()]
+    bad += [k for k, v in block["finite"].items() if not v.all()]
+    if bad:
+        raise FloatingPointError(
+            f"{what} stopped soon after step {step}: {bad[0]} is no longer finite; a smaller lr or step_size may help"
+        )

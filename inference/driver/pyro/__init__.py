@@ -1,0 +1,1 @@
+"""The engine of Pyro strategies."""

@@ -1,0 +1,41 @@
+"""What a run has recorded so far: blocks of draws, stats and history, and how far it has come."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..target.sites import Arrays
+
+
+def _empty() -> dict[str, list[Arrays]]:
+    return {"sites": [], "stats": [], "info": []}
+
+
+@dataclass
+class Records:
+    """Blocks in order, each array (chain, record, ...); the draws of the warmup are not kept, nor the info of draws."""
+
+    step: int = 0
+    done: dict[str, int] = field(default_factory=lambda: {"warmup": 0, "draws": 0})
+    blocks: dict[str, list[Arrays]] = field(default_factory=_empty)
+
+    def add(self, phase: str, block: dict[str, Arrays], count: int, step: int) -> None:
+        """Append a block of `count` records that ends before `step`."""
+        parts = ("sites", "stats") if phase == "draws" else ("info",)
+        for part in parts:
+            self.blocks[part].append(block[part])
+        self.done[phase] += count
+        self.step = step
+
+    def joined(self, part: str) -> Arrays:
+        """All records of ``"sites"``, ``"stats"`` or ``"info"`` as arrays (chain, record, ...)."""
+        blocks = self.blocks[part]
+        return {k: np.concatenate([b[k] for b in blocks], axis=1) for k in blocks[0]} if blocks else {}
+
+    def message(self, phase: str) -> str:
+        """A word for the progress bar: the loss, the divergences."""
+        if phase == "warmup":
+            last = self.blocks["info"][-1]
+            return f"loss {last['loss'][:, -1].mean():.4g}" if "loss" in last else "warmup"
+        diverging = sum(int(b["diverging"].sum()) for b in self.blocks["stats"] if "diverging" in b)
+        return f"{diverging} divergences" if diverging else "drawing"

@@ -1,0 +1,33 @@
+"""Files that are either whole or not there, and names for them."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def unused(path: Path) -> Path:
+    """`path`, or the first of ``path-2``, ``path-3``, ... that does not exist."""
+    names = (path.with_name(f"{path.name}-{i}") if i > 1 else path for i in range(1, 1000))
+    return next(name for name in names if not name.exists())
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a whole file or nothing."""
+    through(path, lambda part: part.write_bytes(content.encode() if isinstance(content, str) else content))
+
+
+def through(path: Path, save: Callable[[Path], Any]) -> None:
+    """Have `save` write a file beside `path`, then put it in its place in one move."""
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        save(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def file_name(label: str) -> str:
+    """A strategy's label as a file name: ``svi:low_rank`` -> ``svi-low_rank``."""
+    return re.sub(r"[^\w.=+-]+", "-", label)

@@ -1,0 +1,1 @@
+"""What is to be thought of a fit: predictions, convergence, accuracy, distance to a reference, a verdict."""

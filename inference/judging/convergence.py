@@ -1,0 +1,56 @@
+"""Convergence of chains in function space: R-hat and ESS of f(x), divergences, E-BFMI."""
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+RHAT = 1.05  # above it chains have not mixed, and no ESS per second is given (Vehtari et al., 2021: 1.01 for a scalar)
+ESS = 100  # per chain (Vehtari et al. 2021)
+EBFMI = 0.3  # Betancourt (2016)
+TAILS = (0.05, 0.95)  # of the tail ESS
+ROWS = 500  # at most so many test rows for R-hat and ESS
+
+
+def values(tree: Any) -> np.ndarray:
+    """What is compared at the test rows, (chain, draw, row): f(x), several logits less their mean, side by side.
+
+    Not probabilities: where classes separate they are exactly 0 or 1 in single precision, and have no spread.
+    """
+    return flat(tree["predictions"]["f"].transpose("chain", "draw", "row", ...).values)
+
+
+def flat(f: np.ndarray) -> np.ndarray:
+    """`values` of an array (chain, draw, row) or (chain, draw, row, class)."""
+    f = f.astype(np.float64)
+    if f.ndim == 4:
+        f = f - f.mean(axis=-1, keepdims=True)  # softmax does not see a shift
+    return f.reshape(*f.shape[:2], -1)
+
+
+def convergence(tree: Any) -> dict[str, float]:
+    """R-hat and ESS of f(x) at the worst test row, divergences and E-BFMI; nothing for draws that are no chains."""
+    if not tree.attrs["independent_chains"]:
+        return {}
+    arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
+    found = mixing(values(tree))
+    stats = tree.children.get("sample_stats", {})
+    if "diverging" in stats:
+        found["divergences"] = int(stats["diverging"].sum())
+    if "energy" in stats:
+        found["ebfmi"] = float(np.min(arviz_stats.bfmi(stats["energy"].values, chain_axis=0, draw_axis=1)))
+    return found
+
+
+def mixing(f: np.ndarray) -> dict[str, float]:
+    """R-hat and ESS of the worst of some values, (chain, draw, value), of which `ROWS` at most are looked at."""
+    arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
+
+    f = f[..., :: -(-f.shape[-1] // ROWS)]
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a row that stands still
+        return {
+            "rhat_f": float(np.max(arviz_stats.rhat(f, **axes))),
+            "ess_bulk_f": float(np.min(arviz_stats.ess(f, method="bulk", **axes))),
+            "ess_tail_f": float(np.min(arviz_stats.ess(f, method="tail", prob=TAILS, **axes))),
+        }

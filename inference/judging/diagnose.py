@@ -1,0 +1,53 @@
+"""Judging a fit in function space: convergence, accuracy, calibration, distance to a reference, and a plain verdict.
+
+The weights of a network are not identified (units can be permuted, signs flipped), so R-hat and ESS are those of f(x)
+at the test rows, the worst row counting.  Everything is computed from a DataTree of `draws`, so that a saved fit can be
+judged again.  A number that has no meaning for a fit is NaN.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .accuracy import accuracy_of
+from .convergence import RHAT, convergence
+from .distance import distance
+from .psis import guide, loo
+
+COLUMNS = (
+    *("model", "strategy", "ppl", "rmse", "mae", "mlpd", "accuracy", "calibration"),
+    *("elpd_loo", "elpd_loo_se", "pareto_k", "rhat_f", "ess_bulk_f", "ess_tail_f", "ess_per_second"),
+    *("divergences", "ebfmi", "elbo", "khat", "distance_mean", "distance_sd", "sparsity"),
+    *("seconds_compile", "seconds_adapt", "seconds_sample", "verdict", "reason"),
+)
+
+
+def diagnose(tree: Any, reference: Any = None) -> dict[str, Any]:
+    """All the numbers of one fit, without the verdict; `reference` is the DataTree of the fit to measure it against.
+
+    rmse, mae : of the predictive mean at the test rows, in the target's units (regression).
+    accuracy : of the likeliest class (classification).
+    mlpd : mean over test rows of log p(y given data), in the target's units.
+    calibration : coverage of the 90% predictive interval (regression), expected calibration error (classification).
+    elpd_loo, elpd_loo_se, pareto_k : PSIS-LOO on the training rows and the share of its k above 0.7; for a guide with a
+        density the approximate-posterior form (Magnusson et al. 2019).
+    rhat_f, ess_bulk_f, ess_tail_f : worst test row of f(x); only for independent chains.
+    divergences, ebfmi : of the sampler; the number of divergent transitions, the smallest chain's E-BFMI.
+    elbo, khat : of a guide with a density; the mean of log p - log q over its draws, in standardised units, and the
+        Pareto k of its importance weights p / q, of the worst restart; infinite if no tail can be fitted to them.
+    distance_mean : root mean square over test rows of (mean - reference mean) / reference sd, of f(x);
+        distance_sd : median ratio of their sds.
+    sparsity : share of the weights' square that is idle, mean over layers (see `functionals`).
+    """
+    found: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
+    found.update(strategy=tree.attrs["strategy"], ppl=tree.attrs["ppl"], model=tree.attrs.get("model", ""))
+    found.update(accuracy_of(tree), **loo(tree), **convergence(tree), **guide(tree))
+    if reference is not None and reference is not tree:
+        found.update(distance(tree, reference))
+    if "functionals" in tree.children and "sparsity" in tree["functionals"]:
+        found["sparsity"] = float(tree["functionals"]["sparsity"].mean())
+    seconds = {f"seconds_{k}": tree.attrs.get(f"seconds_{k}", np.nan) for k in ("compile", "adapt", "sample")}
+    found.update(seconds)
+    if found["rhat_f"] <= RHAT and seconds["seconds_sample"] > 0:
+        found["ess_per_second"] = found["ess_bulk_f"] / seconds["seconds_sample"]
+    return found

@@ -1,0 +1,146 @@
+"""Pictures of predictions: against what was observed, the function over one feature, reliability, coverage."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .agreement import probabilities
+from .style import (
+    FAINT,
+    INK,
+    INTERVAL,
+    Trees,
+    any_of,
+    classes_of,
+    colours,
+    new_figure,
+    panels,
+    percent,
+    samples,
+    target_label,
+    task_of,
+    test_target,
+)
+
+ROWS = 150  # most test rows in one panel
+
+
+PREDICTED = {
+    "regression": (
+        "Predictions",
+        f"Medians and {INTERVAL:.0%} intervals of the predictive distribution at test rows. Hollow: the interval "
+        "missed. About one in ten should.",
+    ),
+    "classes": (
+        "Reliability",
+        "Of the test rows that were given a probability, the share that turned out so; on the line is calibrated, "
+        "below it overconfident. Bars: 95% by chance. Grey: how often each probability was given.",
+    ),
+}
+COVERAGE_CAPTION = "A curve above the line: intervals wider than they need be; below: narrower than they promise."
+
+
+def predictions(trees: Trees) -> Figure:
+    """Predicted against observed for a regression, the function where there is one feature, else reliability."""
+    if task_of(any_of(trees)) != "regression":
+        return panels(trees, _reliability)
+    if any_of(trees)["constant_data"]["x"].shape[1] == 1:
+        return panels(trees, _function)
+    return panels(trees, _predicted)
+
+
+def coverage(trees: Trees) -> Figure:
+    """How often central predictive intervals hold the test target, against how often they promise to."""
+    figure = new_figure(5.2, 4.4)
+    ax = figure.add_subplot()
+    level = np.linspace(0, 1, 101)
+    rows = test_target(any_of(trees)).size
+    band = 1.96 * np.sqrt(level * (1 - level) / rows)
+    ax.fill_between(level, level - band, level + band, color=FAINT, alpha=0.35, lw=0, label="95% by chance")
+    ax.plot(level, level, color=INK, lw=0.8)
+    for label, colour in colours(trees).items():
+        tree = trees[label]
+        rank = np.mean(samples(tree, "predictions", "y") < test_target(tree), axis=0)
+        ax.plot(level, [np.mean(np.abs(2 * rank - 1) <= p) for p in level], color=colour, lw=1.8, label=label)
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="predictive interval", ylabel=f"share of {rows} test rows inside it")
+    ax.set_box_aspect(1)
+    percent(ax, "xy")
+    ax.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def _predicted(ax: Axes, tree: Any, colour: str) -> str:
+    """Predictive medians and intervals against what was observed; returns the panel's subtitle."""
+    observed, y = test_target(tree), samples(tree, "predictions", "y")
+    low, middle, high = np.quantile(y, [(1 - INTERVAL) / 2, 0.5, (1 + INTERVAL) / 2], axis=0)
+    inside = (low <= observed) & (observed <= high)
+    order = np.argsort(observed)
+    some = order[np.linspace(0, order.size - 1, min(ROWS, order.size)).astype(int)]
+    for rows, fill in ((some[inside[some]], colour), (some[~inside[some]], "white")):
+        error = np.abs(np.stack([middle - low, high - middle]))[:, rows]
+        ax.errorbar(
+            *(observed[rows], middle[rows], error),
+            **{"fmt": "o", "ms": 4, "color": colour, "mfc": fill, "elinewidth": 0.9, "alpha": 0.75},
+        )
+    span = np.ptp(observed) or 1.0
+    ends = np.array([observed.min() - 0.05 * span, observed.max() + 0.05 * span])
+    ax.plot(ends, ends, color=INK, lw=0.8, zorder=0)
+    ax.set(xlim=ends, ylim=(observed.min() - 0.3 * span, observed.max() + 0.3 * span))
+    ax.set(xlabel=target_label(tree, "observed"), ylabel=target_label(tree, "predicted"))
+    return f"{inside.sum()} of {inside.size} inside the {INTERVAL:.0%} interval"
+
+
+def _function(ax: Axes, tree: Any, colour: str) -> str:
+    """The function over one feature: mean, band of f and band of y, with the rows it saw and those it did not."""
+    x_train = tree["constant_data"]["x"].values[:, 0]
+    x_test = tree["predictions_constant_data"]["x"].values[:, 0]
+    x, first = np.unique(np.concatenate([x_train, x_test]), return_index=True)
+    both = {
+        name: np.concatenate([samples(tree, "posterior_predictive", name), samples(tree, "predictions", name)], axis=1)
+        for name in ("y", "f")
+    }
+    ends = [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]
+    for name, alpha, what in (("y", 0.15, "y"), ("f", 0.35, "f(x)")):
+        low, high = np.quantile(both[name][:, first], ends, axis=0)
+        ax.fill_between(x, low, high, color=colour, alpha=alpha, lw=0, label=f"{INTERVAL:.0%} of {what}")
+    ax.plot(x, both["f"][:, first].mean(axis=0), color=colour, lw=1.8, label="mean")
+    ax.plot(x_train, tree["observed_data"]["y"].values, ".", color=INK, ms=4, alpha=0.6, label="training rows")
+    ax.plot(x_test, test_target(tree), "o", mfc="white", color=INK, ms=4, alpha=0.8, label="test rows")
+    feature = tree["constant_data"]["x"].coords["feature"].values[0]
+    ax.set(xlabel=f"{feature} (standardised)", ylabel=target_label(tree, ""))
+    return ""
+
+
+def _reliability(ax: Axes, tree: Any, colour: str) -> str:
+    """Share of right answers in bins of the predicted probability, with 95% (Wilson) intervals; ECE as subtitle."""
+    confidence, right, what = _confidence(tree)
+    bins = np.array_split(np.argsort(confidence), int(np.clip(confidence.size // 20, 2, 10)))
+    x = np.array([confidence[b].mean() for b in bins])
+    share, n = np.array([right[b].mean() for b in bins]), np.array([b.size for b in bins])
+    ax.plot([0, 1], [0, 1], color=INK, lw=0.8, zorder=0)
+    low, high = _wilson(share, n)
+    ax.errorbar(x, share, np.abs(np.stack([share - low, high - share])), fmt="o-", ms=5, color=colour, elinewidth=1)
+    edges = np.linspace(0, 1, 21)
+    height = np.histogram(confidence, edges)[0] / confidence.size
+    ax.bar(edges[:-1], 0.25 * height / height.max(), width=0.05, align="edge", color=FAINT, alpha=0.6, zorder=-1)
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"predicted probability of {what}", ylabel="how often it was so")
+    ax.set_box_aspect(1)
+    percent(ax, "xy")
+    return f"calibration error {np.sum(n * np.abs(share - x)) / n.sum():.1%}"
+
+
+def _confidence(tree: Any) -> tuple[np.ndarray, np.ndarray, str]:
+    """Predicted probability per test row, whether it came true, and of what: class 1 of two, else the likeliest."""
+    p, observed = probabilities(tree).mean(axis=0), test_target(tree).astype(int)
+    if p.ndim == 1:
+        return p, observed == 1, classes_of(tree)[1]
+    return p.max(axis=1), p.argmax(axis=1) == observed, "the likeliest class"
+
+
+def _wilson(share: np.ndarray, n: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of a binomial proportion."""
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return middle - half, middle + half

@@ -1,0 +1,108 @@
+"""What the pictures of fits share: colours, labels, panels.
+
+A strategy has the same colour (Okabe & Ito's, safe for colour-blind readers) and marker in all of them.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+OWN = {"nuts": "#0072B2", "svi": "#D55E00", "sgld": "#009E73", "mclmc": "#CC79A7"}
+SPARE = ("#E69F00", "#56B4E9", "#8C564B", "#666666")
+MARKERS = "osD^vPX*"
+INK, FAINT = "#222222", "#BBBBBB"
+INTERVAL = 0.9
+PER_ROW = 3  # panels side by side
+
+
+Trees = dict[str, Any]
+
+
+class Picture(NamedTuple):
+    """A figure with its file name (without suffix), a title and a sentence that says how to read it."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+def colours(labels: Any) -> dict[str, str]:
+    """A colour for each label: the first of a strategy has the strategy's own, any further one a spare."""
+    spare, taken, found = list(SPARE), set(), {}
+    for label in labels:
+        own = OWN.get(label.split(":")[0])
+        found[label] = own if own and own not in taken else spare.pop(0) if spare else INK
+        taken.add(found[label])
+    return found
+
+
+def panels(trees: Trees, draw: Callable[[Axes, Any, str], str]) -> Figure:
+    """One panel for each fit, with its label and what `draw` says as the title."""
+    wide = 2 if len(trees) == 4 else min(len(trees), PER_ROW)
+    tall = -(-len(trees) // wide)
+    figure = new_figure(max(3.4 * wide, 5), 3.8 * tall)
+    axes = figure.subplots(tall, wide, squeeze=False, sharex=True, sharey=True).ravel()
+    for ax, (label, colour) in zip(axes, colours(trees).items(), strict=False):
+        said = draw(ax, trees[label], colour)
+        ax.set_title(f"{label}\n{said}" if said else label, loc="left")
+    for ax in axes[len(trees) :]:
+        ax.remove()
+    for ax in axes[: len(trees)]:
+        ax.label_outer()
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained", dpi=130)
+
+
+def percent(ax: Axes, which: str) -> None:
+    for name in which:
+        getattr(ax, f"{name}axis").set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def markers() -> Iterator[str]:
+    while True:
+        yield from MARKERS
+
+
+def any_of(trees: Trees) -> Any:
+    """Any of the fits, for what is the same in all: the data."""
+    return next(iter(trees.values()))
+
+
+def samples(tree: Any, group: str, name: str) -> np.ndarray:
+    """Draws of all chains, (sample, ...)."""
+    values = tree[group][name].transpose("chain", "draw", ...).values
+    return values.reshape(-1, *values.shape[2:])
+
+
+def chains_of(tree: Any) -> int:
+    return tree["posterior"].sizes["chain"]
+
+
+def task_of(tree: Any) -> str:
+    return tree.attrs["task"]
+
+
+def test_target(tree: Any) -> np.ndarray:
+    """The target at the test rows, in its own units."""
+    return tree["predictions_constant_data"]["y"].values
+
+
+def classes_of(tree: Any) -> list[str]:
+    return list(tree.attrs["classes"])
+
+
+def target_label(tree: Any, what: str) -> str:
+    """An axis label: ``predicted strength (MPa)``."""
+    unit = tree.attrs.get("unit")
+    return f"{what} {tree.attrs['target']}".strip() + (f" ({unit})" if unit else "")

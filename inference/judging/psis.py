@@ -1,0 +1,66 @@
+"""What importance weights tell: leave-one-out, the ELBO of a guide and its k-hat."""
+
+import warnings
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ..driver.result import last_elbo
+
+KHAT = 0.7  # Vehtari et al. (2024)
+TAIL = 5  # importance weights at least to fit a Pareto tail to (ibid.)
+EQUAL = 0.1  # range of log weights, in nats, within which they are equal to rounding (log joints are float32)
+
+
+def loo(tree: Any) -> dict[str, float]:
+    """PSIS-LOO on the training rows; nothing for a point, whose densities do not come from a posterior."""
+    arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
+
+    stats = tree.children.get("sample_stats", {})
+    with warnings.catch_warnings():  # the share of high Pareto k has a column of its own
+        warnings.simplefilter("ignore")
+        try:
+            if "log_q" in stats:
+                found = arviz_stats.loo_approximate_posterior(tree, stats["log_p"], stats["log_q"], pointwise=True)
+            elif tree.attrs["independent_chains"]:
+                found = arviz_stats.loo(tree, pointwise=True)
+            else:
+                return {}
+        except (IndexError, ValueError):  # draws that stand still, or few of them, have no tail to smooth
+            return {}
+    if not np.isfinite(found.elpd):  # nor do weights of which one outweighs all others; their k is no k either
+        return {}
+    share = float(np.mean(np.asarray(found.pareto_k) > KHAT))
+    return {"elpd_loo": float(found.elpd), "elpd_loo_se": float(found.se), "pareto_k": share}
+
+
+def guide(tree: Any) -> dict[str, float]:
+    """ELBO, and Pareto k-hat of the importance weights p / q (Yao et al. 2018), of a guide that has a density.
+
+    The loss along the way is no ELBO for a point (its entropy is infinite) nor for Laplace (it is the log joint).
+    """
+    if "guide" in tree.children and not tree.attrs["prior_note"]:  # under an improper prior there is no ELBO
+        return {"elbo": last_elbo(tree["history"]["log_lik"].values, tree["history"]["kl"].values)}
+    stats = tree.children.get("sample_stats", {})
+    if not tree.attrs["approximation"] or "log_q" not in stats:
+        return {}
+    with np.errstate(invalid="ignore"):  # infinite less infinite
+        ratio = stats["log_p"].values.astype(np.float64) - stats["log_q"].values
+    return {"elbo": float(ratio.mean()), "khat": max(_khat(chain) for chain in ratio)}  # a chain is a guide of its own
+
+
+def _khat(log_weights: np.ndarray) -> float:
+    """Pareto k of importance weights; 0 where they are equal to rounding, infinite where no tail can be fitted to them:
+    one draw outweighs all others, there are too few, or a density is not finite."""
+    array_stats: Any = import_module("arviz_stats.base").array_stats
+    if len(log_weights) < 5 * TAIL:  # the tail is a fifth of so few
+        return np.inf
+    try:
+        with np.errstate(divide="raise", invalid="raise", over="raise"):
+            if np.ptp(log_weights) < EQUAL:
+                return 0.0
+            k = float(array_stats.psislw(-log_weights)[1])  # psislw takes the negative, as in leave-one-out
+    except (ArithmeticError, ValueError):
+        return np.inf
+    return k if np.isfinite(k) else np.inf

@@ -1,0 +1,87 @@
+"""Several strategies on one program and one data set, side by side."""
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from ..driver.fit import fit
+from ..judging.datatree import arrays, to_datatree
+from ..judging.diagnose import COLUMNS, diagnose
+from ..judging.verdict import verdict
+from ..strategies.parse import parse
+
+TRUSTED = ("ok", "divergent", "too few draws")  # verdicts of a reference that others may still be measured against
+
+
+class Comparison(NamedTuple):
+    """`table` has one row per strategy, `trees` the DataTree of each that ran, `failed` why the others did not."""
+
+    table: pd.DataFrame
+    trees: dict[str, Any]
+    failed: dict[str, str]
+
+
+def compare(
+    model: Callable,
+    data: Any,
+    strategies: str | dict[str, Any] = "svi,nuts,sgld",
+    *,
+    ppl: str = "numpyro",
+    seed: int = 0,
+    progress: bool = True,
+) -> Comparison:
+    """Fit `model` to `data` with every strategy and judge them; the first NUTS is the reference.
+
+    Parameters
+    ----------
+    model : a program ``(x, y=None, batch_size=None) -> f``.
+    data : a `Data`, from `noisezoo.data.load` or `from_frame`.
+    strategies : as on the command line (``"svi:guide=low_rank,nuts"``), or configs by label.
+    ppl : ``"numpyro"`` or ``"pyro"``.
+
+    A strategy that fails is a row with its reason, and the others go on.  Ctrl-C ends the one that runs; what is
+    finished is returned.
+    """
+    configs = parse(strategies) if isinstance(strategies, str) else dict(strategies)
+    x, y = arrays(ppl, data.x_train, data.y_train)
+    trees, failed = {}, {}
+    for label, config in configs.items():
+        try:
+            found = fit(model, config, x, y, seed=seed, progress=progress)
+            trees[label] = to_datatree(found, model, data, seed)
+        except KeyboardInterrupt:
+            failed[label] = "interrupted"
+            break
+        except Exception as error:  # whatever it is, what is finished is not lost and the others go on
+            failed[label] = str(error) or type(error).__name__
+            continue
+        if found.stopped:
+            break
+    return Comparison(table(trees, failed=failed), trees, failed)
+
+
+def table(trees: dict[str, Any], reference: str | None = None, failed: dict[str, str] | None = None) -> pd.DataFrame:
+    """The comparison as a table, one row per label; `reference` defaults to the first NUTS, `failed` says why not.
+
+    Columns: see `diagnose`.  A cell that has no meaning for a strategy is empty (NaN).  Each row is also put into its
+    tree's attributes, as JSON, under ``judged``.
+    """
+    reference = reference or next((k for k, tree in trees.items() if tree.attrs["strategy"] == "nuts"), None)
+    against = trees.get(reference) if reference else None
+    rows = {label: diagnose(tree, against) for label, tree in trees.items()}
+    standing = "ok"  # of the reference, once it is judged
+    for label in sorted(rows, key=lambda label: label != reference):
+        word, reason = verdict(rows[label], trees[label], reference or "", standing in TRUSTED)
+        if label == reference:
+            standing = word
+        elif against is not None and standing in TRUSTED[1:]:
+            reason += f" ({reference}: {standing})"
+        if stopped := trees[label].attrs.get("stopped"):
+            reason += f"; {stopped}"
+        rows[label].update(verdict=word, reason=reason)
+        trees[label].attrs["judged"] = json.dumps(rows[label], default=float)
+    for label, why in (failed or {}).items():
+        rows[label] = {"strategy": label.partition(":")[0], "verdict": "failed", "reason": why}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS)).rename_axis("label")

@@ -1,0 +1,73 @@
+"""Prune a fit in the folder of a run."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...errors import unknown
+from .. import files
+from ..driver.progress import Progress
+from ..sparsity.pruning import curve
+from ..sparsity.scores import groups_with_weights
+from . import folder
+
+
+def prune(
+    run: str | Path,
+    strategy: str = "",
+    rules: Sequence[str] | None = None,
+    by: str = "weight",
+    out: str | Path | None = None,
+    progress: bool | Progress = False,
+) -> tuple[pd.DataFrame, list[Path]]:
+    """Prune a fit in the folder of a run; returns its `curve`, and where its table and its figure are.
+
+    They are ``prune-<strategy>.csv`` and ``.png`` (``prune-<strategy>-unit`` by unit), by default in the folder of the
+    run.  `strategy` is the label of the fit, needed if several have weights.  Raises ValueError or FileNotFoundError,
+    of one sentence, for a run or a fit that is not there or cannot be pruned, and for data that are no longer those of
+    the run.
+    """
+    from ... import data as datasets
+    from ...models import catalogue
+    from ...models.catalogue import outputs_of_task
+    from ...models.networks.bare import bare_program
+    from ..provenance import checksum
+    from ..sparsity.pictures import pruning
+    from ..target.warm_start import load
+
+    run = Path(run)
+    told = folder.read_run(run)
+    label, tree = _fit(told["fits"], strategy, lambda entry: load(run / entry["file"]))
+    options = told["options"]
+    data = datasets.load(options["data"], split=options["split"])
+    if checksum(data) != told["data_sha256"]:
+        raise ValueError(f"the data {options['data']} are no longer those of the run; run the comparison again")
+    model = bare_program(catalogue.network(options["network"]), outputs_of_task(data.task, len(data.classes)))
+    found = curve(model, tree, data, rules, by=by, progress=progress)
+    out, name = run if out is None else Path(out), f"prune-{files.file_name(label)}{'-unit' * (by == 'unit')}"
+    out.mkdir(parents=True, exist_ok=True)
+    table, picture = out / f"{name}.csv", out / f"{name}.png"
+    files.write(table, found.to_csv(index=False))
+    figure = pruning.curves(found, f"{label}: {options['network']} on {options['data']}")
+    files.through(picture, lambda part: figure.savefig(part))
+    return found, [table, picture]
+
+
+def _fit(fits: dict[str, Any], strategy: str, load: Callable) -> tuple[str, Any]:
+    """Label and tree of the fit that is asked for, or of the only one with weights."""
+    if strategy and strategy not in fits:
+        raise unknown("strategy of this run", strategy, fits)
+    done = {label: entry for label, entry in fits.items() if entry["status"] in ("done", "partly done")}
+    if strategy:
+        if strategy not in done:
+            raise ValueError(f"{strategy} has no fit in this run ({fits[strategy]['status']}); run it again")
+        return strategy, load(done[strategy])
+    trees = {label: load(entry) for label, entry in done.items()}
+    having = {label: tree for label, tree in trees.items() if groups_with_weights(tree)}
+    if not having:
+        raise ValueError("this run has no fit with weights to prune; run the comparison again with another --form")
+    if len(having) > 1:
+        raise ValueError(f"several fits have weights to prune ({', '.join(having)}); choose one by --strategy")
+    return next(iter(having.items()))

@@ -1,0 +1,62 @@
+"""Trim a fit in the folder of a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...errors import unknown
+from .. import files
+from ..sparsity import report, trimming
+from ..sparsity.net_files import export
+from . import folder
+
+
+def trim(
+    run: str | Path,
+    strategy: str = "",
+    rule: str = "log_alpha",
+    threshold: float | None = None,
+    out: str | Path | None = None,
+) -> tuple[Path, dict[str, Any]]:
+    """Trim a fit in the folder of a run and export it; returns the folder and what ``net.json`` says.
+
+    `strategy` is the label of the fit, needed if several have a guide of independent normals; `out` is by default a
+    folder ``<strategy>-net`` in that of the run.  Of several restarts the one of the lowest loss is taken.  Raises
+    ValueError or FileNotFoundError, of one sentence, for a run or a fit that is not there or cannot be trimmed, and for
+    data that are no longer those of the run.
+    """
+    from ... import data as datasets
+    from ..provenance import checksum
+    from ..target.warm_start import load
+
+    run = Path(run)
+    found = folder.read_run(run)
+    label, tree = _guided(found["fits"], strategy, lambda entry: load(run / entry["file"]))
+    loc, scale = report.moments(tree)
+    masks = trimming.kept(loc, scale, rule, threshold)
+    options = found["options"]
+    data = datasets.load(options["data"], split=options["split"])
+    if checksum(data) != found["data_sha256"]:
+        raise ValueError(f"the data {options['data']} are no longer those of the run; run the comparison again")
+    out = run / f"{files.file_name(label)}-net" if out is None else Path(out)
+    return out, export(out, loc, masks, options["network"], data, rule, threshold)
+
+
+def _guided(fits: dict[str, Any], strategy: str, load: Callable) -> tuple[str, Any]:
+    """Label and tree of the fit that is asked for, or of the only one with a guide of independent normals."""
+    if strategy and strategy not in fits:
+        raise unknown("strategy of this run", strategy, fits)
+    done = {label: entry for label, entry in fits.items() if entry["status"] in ("done", "partly done")}
+    if strategy and strategy not in done:
+        raise ValueError(f"{strategy} has no fit in this run ({fits[strategy]['status']}); run it again")
+    trees = {label: load(entry) for label, entry in done.items() if label == strategy or not strategy}
+    guided = {label: tree for label, tree in trees.items() if "guide" in tree.children}
+    if not guided:
+        raise ValueError(
+            "this run has no fit with a guide of independent normals; make one with --with svi:guide=local"
+        )
+    if len(guided) > 1:
+        raise ValueError(
+            f"several fits have a guide of independent normals ({', '.join(guided)}); choose one by --strategy"
+        )
+    return next(iter(guided.items()))

@@ -1,0 +1,1 @@
+"""What a fit can do without: rules, pruning, trimming, the smaller net and its files, distillation."""

@@ -1,0 +1,47 @@
+"""The contract of a strategy: three functions and how often to call them."""
+
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+
+class Algorithm(NamedTuple):
+    """A strategy bound to a program, ready for the driver.
+
+    Attributes
+    ----------
+    init : ``(key, x, y) -> State``
+    step : ``(key, State, x, y) -> (State, info)``, `info` a dict of scalars such as the loss.
+    draw : ``(key, State, x, y) -> (sites, stats)``, one posterior draw in the constrained space, and scalars about it.
+    warmup : steps before the first draw.
+    thin : steps before each further draw; 0 if every draw comes from the state that the warmup left (a fitted guide).
+    draws, chains : how many.
+    independent_chains, approximation : see `Fit`.
+    ready : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
+    method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
+    moments : ``(State, x, y) -> (loc, scale)``, mean and sd by site, of a guide that has them or gathered along
+        a chain; None where there are none.
+    owner : that of what is compiled for it (see `models.ppl.compiled`).
+
+    In JAX, `key` is a key and the three functions are pure and traceable.  In torch, `key` is an integer that has
+    just seeded torch, so that each call depends on (seed, chain, step) alone.
+    """
+
+    init: Callable
+    step: Callable
+    draw: Callable
+    warmup: int
+    thin: int
+    draws: int
+    chains: int
+    independent_chains: bool = True
+    approximation: bool = False
+    ready: Callable | None = None
+    method: str = "vectorised"
+    moments: Callable | None = None
+    owner: Hashable = None
+
+
+def of_guide(config: Any, init: Callable, step: Callable, draw: Callable, **more: Any) -> Algorithm:
+    """The algorithm of a guide: `config.steps` steps fit it, and every draw comes from the guide they leave."""
+    counts = {"warmup": config.steps, "thin": 0, "draws": config.draws, "chains": config.chains}
+    return Algorithm(init, step, draw, **counts, independent_chains=False, **more)

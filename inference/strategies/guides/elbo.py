@@ -1,0 +1,110 @@
+"""The mean-field ELBO with weights that are not sampled, in NumPyro, and `svi` with it.
+
+A guide may put an unsampled weight (`models.unsampled.local_reparameterisation`) at a site; the program's layers act with it.  Such a site has no
+value, so it counts by its closed-form divergence alone.  Where all sites have values this is the objective of NumPyro's
+`TraceMeanField_ELBO`, with a weight on the divergences.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from numpyro import handlers
+from numpyro.distributions.kl import kl_divergence
+from numpyro.distributions.util import scale_and_mask
+from numpyro.infer.elbo import ELBO
+from numpyro.primitives import Messenger
+
+from ...target.random import quick
+
+MOST_SITES = 256  # of a guide
+
+
+class Parts(NamedTuple):
+    """The two parts of an ELBO, scalars in nats: the expected log likelihood of all rows, and the divergence."""
+
+    log_lik: Any
+    kl: Any
+
+
+class LocalMeanField_ELBO(ELBO):
+    """For `numpyro.infer.SVI`: minus the ELBO, the divergence multiplied by `kl_weight`."""
+
+    def __init__(self, num_particles: int = 1, kl_weight: Any = 1.0) -> None:
+        self.kl_weight = kl_weight
+        super().__init__(num_particles=num_particles)
+
+    def loss_with_mutable_state(self, rng_key: Any, param_map: dict, model: Any, guide: Any, *args: Any, **kwargs: Any):
+        one = partial(parts, params=param_map, model=model, guide=guide, args=args, kwargs=kwargs)
+        found = particles(one, rng_key, self.num_particles)
+        return {"loss": self.kl_weight * found.kl - found.log_lik, "mutable_state": None}
+
+
+def particles(one: Callable, key: Any, number: int) -> Parts:
+    """The mean of ``one(key)`` over so many keys."""
+    if number == 1:
+        return one(key)
+    return jax.tree.map(jnp.mean, jax.vmap(one)(jax.random.split(key, number)))
+
+
+def parts(key: Any, params: dict, model: Callable, guide: Callable, args: Any, kwargs: Any) -> Parts:
+    """One draw of the guide and what the program makes of it; sampled sites count by log q - log p."""
+    key_model, key_guide = jax.random.split(key)
+    q = handlers.trace(handlers.substitute(OneSplit(guide, key_guide), data=params)).get_trace(*args, **kwargs)
+    replayed = handlers.replay(handlers.seed(model, key_model), q)
+    p = handlers.trace(handlers.substitute(replayed, data=params)).get_trace(*args, **kwargs)
+    log_lik = kl = jnp.zeros(())
+    for name, site in p.items():
+        if site["type"] != "sample":
+            continue
+        if site["infer"].get("guide") == "point":  # its law is constant in what the program uses of it
+            continue
+        if not site["is_observed"]:
+            kl += _divergence(q[name], site)
+        elif isinstance(site["fn"], dist.Unit):  # a factor belongs to the prior
+            kl -= _log_prob(site)
+        else:
+            log_lik += _log_prob(site)
+    kl += sum(_log_prob(site) for name, site in q.items() if site["type"] == "sample" and name not in p)  # auxiliary
+    return Parts(log_lik, kl)
+
+
+def _divergence(q: dict, p: dict) -> Any:
+    try:
+        return jnp.sum(scale_and_mask(kl_divergence(q["fn"], p["fn"]), scale=q["scale"]))
+    except NotImplementedError:
+        return _log_prob(q) - _log_prob(p)
+
+
+def _log_prob(site: dict) -> Any:
+    return jnp.sum(scale_and_mask(site["fn"].log_prob(site["value"]), scale=site["scale"]))
+
+
+class OneSplit(Messenger):
+    """As `handlers.seed`, but all keys come from one split: a chain of splits costs as much as a small net's step.
+
+    Laws that are drawn in one pass get a `quick` one.
+    """
+
+    def __init__(self, fn: Any, key: Any) -> None:
+        self.keys = iter(jax.random.split(key, MOST_SITES))
+        super().__init__(fn)
+
+    def process_message(self, msg: Any) -> None:
+        draws = msg["type"] in ("sample", "plate", "prng_key", "control_flow") and msg["value"] is None
+        if draws and msg["kwargs"]["rng_key"] is None:
+            msg["kwargs"]["rng_key"] = next(self.keys, None)
+            if msg["kwargs"]["rng_key"] is None:
+                raise ValueError(f"a guide of more than {MOST_SITES} random sites; raise MOST_SITES in {__name__}")
+            if _in_one_pass(msg.get("fn")):
+                msg["kwargs"]["rng_key"] = quick(msg["kwargs"]["rng_key"])
+
+
+def _in_one_pass(law: Any) -> bool:
+    while hasattr(law, "base_dist"):
+        law = law.base_dist
+    laws = (dist.Normal, dist.Uniform, dist.BernoulliProbs, dist.BernoulliLogits)
+    return isinstance(law, laws) or getattr(law, "in_one_pass", False)

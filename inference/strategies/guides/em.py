@@ -1,0 +1,40 @@
+"""Variational EM: independent normals, and every scale a point at the M-step of its noise (see `m_step`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import optax
+
+from ...target.sites import Sites
+from ..algorithm import Algorithm
+from ..settings import check_positive
+from . import m_step
+from .local import LocalNormal, bind
+from .normals import Normals
+
+
+@dataclass(frozen=True)
+class EM(Normals):
+    """Settings of the guide ``em``: those of `Normals`, and
+
+    sweeps : how often the scales of a weight take turns at their M-steps in each step.
+    """
+
+    name: ClassVar[str] = "em"
+    scales_are_points: ClassVar[bool] = True
+    sweeps: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("svi", self, "sweeps")
+
+
+def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
+    """Bind the guide to a NumPyro program; `config` is an `SVI`."""
+    own = config.guide
+
+    def scales(x: Any, y: Any) -> Callable:
+        return m_step.chosen(model, own.sweeps, own.kl == "sum", x, y)
+
+    return bind(config, model, sites, optimiser, LocalNormal, scales)

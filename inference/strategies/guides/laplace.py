@@ -1,0 +1,81 @@
+"""The Laplace approximation: a mode, and the inverse Hessian of the full-data log joint there as covariance.
+
+Both are taken in unconstrained space, where a positive scale is its logarithm.  NumPyro's `AutoLaplaceApproximation`
+computes the Hessian anew at every draw and holds on to the first data it saw; this one does it once, on these data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import optax
+from jax.flatten_util import ravel_pytree
+from numpyro.distributions.util import cholesky_of_inverse
+
+from ...target.numpyro.density import constrain, draw_rows, potential, start
+from ...target.sites import Sites, refuse_discrete
+from ..algorithm import Algorithm, of_guide
+from .layout import real_sites
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """The guide ``laplace`` has no settings of its own."""
+
+    name: ClassVar[str] = "laplace"
+    has_density: ClassVar[bool] = True
+
+
+class State(NamedTuple):
+    """The mode so far (a dict, unconstrained), the optimiser's state, and the Cholesky factor of the covariance."""
+
+    z: Any
+    optimiser: Any
+    tril: Any
+
+
+def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
+    """Bind the approximation to a NumPyro program; `config` is an `SVI`: steps, batch_size, draws, chains."""
+    refuse_discrete("svi with guide laplace", sites)
+
+    def init(key: Any, x: Any, y: Any) -> State:
+        z = start(model, sites, key, x, y)
+        size = ravel_pytree(z)[0].shape[0]
+        return State(z, optimiser.init(z), jnp.zeros((size, size)))
+
+    def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
+        rows = draw_rows(key, x.shape[0], config.batch_size)
+        loss, gradient = jax.value_and_grad(lambda z: potential(model, z, x, y, rows))(state.z)
+        updates, new = optimiser.update(gradient, state.optimiser, state.z)
+        return State(optax.apply_updates(state.z, updates), new, state.tril), {"loss": loss}
+
+    @jax.jit
+    def curvature(z: Any, x: Any, y: Any) -> Any:
+        flat, unravel = ravel_pytree(z)
+        return jax.hessian(lambda v: potential(model, unravel(v), x, y))(flat)
+
+    def ready(key: Any, state: State, x: Any, y: Any) -> State:
+        hessian = curvature(state.z, x, y)
+        if not jnp.all(jnp.isfinite(jnp.linalg.cholesky(hessian))):
+            raise ValueError(
+                f"svi with guide laplace found no proper mode: the smallest eigenvalue of the Hessian is "
+                f"{jnp.linalg.eigvalsh(hessian)[0]:.3g}; take more steps, or another guide such as mean_field"
+            )
+        return state._replace(tril=cholesky_of_inverse(hessian))
+
+    def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        mode, unravel = ravel_pytree(state.z)
+        law = dist.MultivariateNormal(mode, scale_tril=state.tril, validate_args=False)
+        flat = law.sample(key)
+        z = unravel(flat)
+        return constrain(model, z, x, y), {"log_p": -potential(model, z, x, y), "log_q": law.log_prob(flat)}
+
+    def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        names = real_sites(model, sites, x, y)
+        sd = ravel_pytree(state.z)[1](jnp.sqrt(jnp.sum(state.tril**2, axis=1)))
+        return {k: state.z[k] for k in names}, {k: sd[k] for k in names}
+
+    return of_guide(config, init, step, draw, approximation=True, ready=ready, method="sequential", moments=moments)

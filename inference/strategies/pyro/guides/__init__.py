@@ -1,0 +1,1 @@
+"""The same guides for Pyro programs."""

@@ -1,0 +1,44 @@
+"""The stochastic-gradient Nose-Hoover thermostat on a program in unconstrained space.
+
+As `sghmc`, but the share a of the momentum that a step loses is a variable: it grows while the momentum is too hot and
+falls while it is too cold, so that it takes up minibatch noise of unknown size.  With h^2 = e_t / N and d coordinates,
+
+    p' <- (1 - a) p + h grad L~(z) + N(0, 2 friction T),    z <- z + h p',    a <- a + h^2 (p' (p' + p) / 2d - T),
+
+a beginning at the friction.  The heat is taken half-way between two momenta: with p' p' in its place, as in the paper,
+a settles at 1 - sqrt(1 - 2 friction), and the law is too narrow however small the step.
+Source: Ding, Fang, Babbush, Chen, Skeel & Neven (2014), algorithm 2.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from .stochastic_gradient import Frictional, Kernel, Now
+
+
+@dataclass(frozen=True)
+class SGNHT(Frictional):
+    """Settings of `sgnht`: those of `SGMCMC`, and
+
+    friction : share of the momentum that is lost at each step, in (0, 1): at first, and that of the injected noise.
+    """
+
+    name: ClassVar[str] = "sgnht"
+
+    def kernel(self) -> Kernel:
+        """The update of a step."""
+
+        def first(xp: Any, noise: dict, size: Any) -> tuple[dict, Any]:
+            return noise, self.friction + xp.zeros_like(size)
+
+        def move(xp: Any, z: dict, carried: Any, gradient: dict, noise: dict, now: Now) -> tuple[dict, Any]:
+            old, share = carried
+            h, width = xp.sqrt(now.size), xp.sqrt(2 * self.friction * now.temperature)
+            new = {k: (1 - share) * p + h * gradient[k] + width * noise[k] for k, p in old.items()}
+            heat = sum(xp.sum(p * (p + old[k])) for k, p in new.items()) / sum(
+                2 * math.prod(p.shape) for p in new.values()
+            )
+            return {k: z[k] + h * p for k, p in new.items()}, (new, share + now.size * (heat - now.temperature))
+
+        return Kernel(first, move)

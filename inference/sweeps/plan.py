@@ -1,0 +1,273 @@
+"""A sweep as a TOML file: models, strategies, and grids of both over data sets, splits and seeds.
+
+Reading finds whatever is wrong with the file before anything is computed, and says in which table.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ...errors import unknown
+from ...models import catalogue
+from ...models.ppl import language
+from ..strategies.parse import given, parse
+from .store import Cell
+
+MODEL = {"prior": str, "structure": str, "form": str, "network": str, "sigma0": float, "precision": float}
+STRATEGY = {"with": str, "epochs": int}
+GRID = ("models", "strategies", "data", "splits", "seeds")
+TOP = ("ppl", "models", "strategies", "grid")
+DEFAULTS = {"structure": "ard", "form": "expanded", "network": "mlp:50", "sigma0": None, "precision": None}
+NAMES = {float: "a number", int: "a whole number", str: "text"}
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A strategy's config, and for how many `epochs` it runs where that is asked for in place of steps."""
+
+    config: Any
+    epochs: int | None = None
+
+    def on(self, rows: int) -> Any:
+        """The config for so many training rows."""
+        if self.epochs is None:
+            return self.config
+        return replace(self.config, steps=self.epochs * max(rows // (self.config.batch_size or rows), 1))
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that decides what it computes, as JSON holds it; a setting at its default goes without saying."""
+        return {"strategy": self.config.name, "settings": given(self.config), "epochs": self.epochs}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a file asks for: settings of models by name, strategies by name, and the cells, each once.
+
+    `files` has the sha256 of the tables and the noises that are files themselves, `folder` is where they are looked up.
+    """
+
+    models: dict[str, dict[str, Any]]
+    strategies: dict[str, Strategy]
+    cells: tuple[Cell, ...]
+    ppl: str
+    files: dict[str, str]
+    folder: Path
+    text: str
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that decides what the sweep computes, as JSON holds it: two files with the same facts are one."""
+        used_models, used_strategies = ({getattr(c, what) for c in self.cells} for what in ("model", "strategy"))
+        return {
+            "ppl": self.ppl,
+            "models": {name: v for name, v in self.models.items() if name in used_models},
+            "strategies": {name: s.facts() for name, s in self.strategies.items() if name in used_strategies},
+            "files": self.files,
+            "cells": [list(cell) for cell in sorted(self.cells)],
+        }
+
+    def located(self, spec: str) -> str:
+        """A data set or a prior by name as it is, one in a file with the whole path."""
+        return str(self.folder / spec) if _is_file(spec) else spec
+
+
+def read(path: str | Path) -> Sweep:
+    """The sweep that the file `path` asks for.
+
+    Raises ValueError, of one sentence that names the place in the file, for TOML that is malformed, unknown keys and
+    names, bad values, and where there is nothing to do; FileNotFoundError if there is no such file.  Data are not
+    looked at yet, except for their names.
+    """
+    path = Path(path)
+    text, found = _toml(path)
+    with place(str(path)):
+        _check_keys("key", found, TOP)
+        ppl = _typed("ppl", found.get("ppl", "numpyro"), str)
+        language(ppl)  # is it there?
+    folder = path.resolve().parent
+    tables = _tables(path, found, "models", "models.ard")
+    models = {name: _model(name, settings, folder) for name, settings in tables.items()}
+    chosen = {name: _strategy(name, one) for name, one in _tables(path, found, "strategies", "strategies").items()}
+    grids = found.get("grid", [])
+    if not isinstance(grids, list) or not all(isinstance(grid, dict) for grid in grids):
+        raise ValueError(f"{path}: a grid begins with [[grid]], in two brackets")
+    if not grids:
+        raise ValueError(f"{path} has no [[grid]], so there is nothing to do; add one with data = [...]")
+    cells = {cell: None for i, grid in enumerate(grids) for cell in _cells(f"grid {i + 1}", grid, models, chosen)}
+    specs = {settings["prior"] for settings in models.values()} | {cell.data for cell in cells}
+    files = {spec: _checksum(folder, spec) for spec in sorted(specs) if _is_file(spec)}
+    return Sweep(models, chosen, tuple(cells), ppl, files, folder, text)
+
+
+def _toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a file and the tables in it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; write a sweep as a TOML file")
+    try:
+        text = path.read_bytes().decode()
+        return text, tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        last = f"at line {len(text.splitlines())}, the end"
+        raise ValueError(f"{path} is not TOML: {str(error).replace('at end of document', last)}") from None
+
+
+@contextmanager
+def place(where: str) -> Iterator[None]:
+    """Put the place in the file before what is wrong there."""
+    try:
+        yield
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _check_keys(kind: str, found: dict[str, Any], known: Iterable[str]) -> None:
+    for key in found:
+        if key not in known:
+            raise unknown(kind, key, known)
+
+
+def _tables(path: Path, found: dict[str, Any], name: str, example: str) -> dict[str, Any]:
+    tables = found.get(name, {})
+    if not isinstance(tables, dict) or not tables:
+        raise ValueError(f"{path} names no {name}; add a table [{example}]")
+    return tables
+
+
+def _typed(key: str, value: Any, kind: type) -> Any:
+    """`value` if it is of this kind; a whole number is a number too, a truth value is neither."""
+    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+        raise ValueError(f"{key} must be {NAMES[kind]}, got {value!r}")
+    return kind(value)
+
+
+def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
+    """The settings of a model, with the defaults."""
+    with place(f"[models.{name}]"):
+        if not isinstance(settings, dict) or "prior" not in settings:
+            raise ValueError('a model is a table with a prior, such as prior = "half_cauchy"')
+        _check_keys("setting of a model", settings, MODEL)
+        whole = DEFAULTS | {key: _typed(key, value, MODEL[key]) for key, value in settings.items()}
+        for key in ("sigma0", "precision"):
+            if whole[key] is not None and not whole[key] > 0:
+                raise ValueError(f"{key} must be positive, got {whole[key]}")
+        parts(_located(whole, folder))
+        return whole
+
+
+def _located(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    prior = settings["prior"]
+    return settings | {"prior": str(folder / prior) if _is_file(prior) else prior}
+
+
+def parts(settings: dict[str, Any]) -> tuple[Any, Any]:
+    """The prior and the network of a model."""
+    prior = catalogue.prior(settings["prior"], settings["structure"], settings["form"], settings["sigma0"])
+    return prior, catalogue.network(settings["network"])
+
+
+def _strategy(name: str, given: Any) -> Strategy:
+    """A strategy from its text, or from a table with its text and epochs."""
+    with place(f"[strategies] {name}"):
+        if not isinstance(given, dict):
+            return Strategy(_config(_typed(name, given, str)))
+        _check_keys("setting of a strategy", given, STRATEGY)
+        if "with" not in given:
+            raise ValueError('write the strategy as with = "svi:guide=local"')
+        config = _config(_typed("with", given["with"], str))
+        if "epochs" not in given:
+            return Strategy(config)
+        epochs = _typed("epochs", given["epochs"], int)
+        if epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {epochs}")
+        if not {"steps", "batch_size"} <= {field.name for field in fields(config)}:
+            raise ValueError(f"epochs are of svi; {config.name} has no steps to set, leave epochs out")
+        if "steps=" in given["with"]:
+            raise ValueError("epochs stand in place of steps; leave one of them out")
+        return Strategy(config, epochs)
+
+
+def _config(text: str) -> Any:
+    found = parse(text)
+    if len(found) != 1:
+        raise ValueError(f"write one strategy, not {len(found)}; give each of {', '.join(found)} a name of its own")
+    return next(iter(found.values()))
+
+
+def _cells(where: str, grid: dict[str, Any], models: dict[str, Any], chosen: dict[str, Any]) -> list[Cell]:
+    """The cells of one grid."""
+    with place(where):
+        _check_keys("key of a grid", grid, GRID)
+        if "data" not in grid:
+            raise ValueError('say on which data, as in data = ["yacht"]')
+        names = _chosen("model", grid.get("models", list(models)), models)
+        methods = _chosen("strategy", grid.get("strategies", list(chosen)), chosen)
+        data = _listed("data", grid["data"])
+        splits, seeds = (_numbers(key, grid.get(key, 1)) for key in ("splits", "seeds"))
+        for name in data:
+            _check_data(name, max(splits))
+    return [
+        Cell(model, method, name, split, seed)
+        for model in names
+        for method in methods
+        for name in data
+        for split in splits
+        for seed in seeds
+    ]
+
+
+def _listed(key: str, given: Any) -> list[str]:
+    if not isinstance(given, list) or not given or not all(isinstance(one, str) for one in given):
+        raise ValueError(f"{key} must be a list of names with one name at least, got {given!r}")
+    return given
+
+
+def _chosen(kind: str, given: Any, known: dict[str, Any]) -> list[str]:
+    for name in _listed("models" if kind == "model" else "strategies", given):
+        if name not in known:
+            raise unknown(kind, name, known)
+    return given
+
+
+def _numbers(key: str, given: Any) -> list[int]:
+    """A count, from 0 on, or the numbers themselves."""
+    numbers = given if isinstance(given, list) else [given]
+    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers):
+        raise ValueError(f"{key} must be a count or a list of whole numbers from 0 on, got {given!r}")
+    if not numbers or given == 0:
+        raise ValueError(f"{key} is empty, so there is nothing to do; write {key} = 1 for the first")
+    return numbers if isinstance(given, list) else list(range(given))
+
+
+def _is_file(spec: str) -> bool:
+    """Whether a data set or a prior is in a file: ``prices.csv:price``, ``noise.py:function``."""
+    from ...data.loader import TABLE
+
+    return bool(TABLE.fullmatch(spec)) or ".py:" in spec or spec.endswith(".py")
+
+
+def _check_data(name: str, split: int) -> None:
+    """Raise if there is no data set of this name, or no such split of it."""
+    from ...data import CATALOGUE, splits
+
+    if not _is_file(name):
+        if name not in CATALOGUE:
+            raise unknown("data set", name, CATALOGUE)
+        splits.check(name, split, CATALOGUE[name].splits)
+
+
+@lru_cache
+def _checksum(folder: Path, spec: str) -> str:
+    """The sha256 of the file of a data set or a prior."""
+    from ...data.loader import TABLE
+
+    table = TABLE.fullmatch(spec)
+    file = folder / (table["path"] if table else spec if spec.endswith(".py") else spec.rpartition(":")[0])
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {file}; paths are relative to the folder of the sweep's file")
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""A program as a target: its latent sites, its density, its values, in either language."""

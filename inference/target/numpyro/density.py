@@ -1,0 +1,72 @@
+"""A NumPyro program as a target: what it samples, its minibatch form, its density in unconstrained space."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from numpyro import handlers
+from numpyro.infer.gibbs import discrete_latent_sites, latent_sample_sites, prototype_trace
+from numpyro.infer.initialization import init_to_uniform
+from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
+
+from ..sites import Sites, described, without_function
+
+
+def sites(model: Callable, x: Any, y: Any) -> Sites:
+    """What `model` samples, found by tracing it abstractly (no number is computed)."""
+    found = []
+
+    def look(x: Any, y: Any) -> None:
+        trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
+        marks = [s["infer"] for s in trace.values() if s["type"] == "sample"]
+        learned = any(s["type"] == "param" for s in trace.values())
+        found.append(described(latent_sample_sites(trace), discrete_latent_sites(trace), marks, learned))
+
+    jax.eval_shape(look, x, y)
+    return found[0]
+
+
+def uniform(radius: float) -> Any:
+    """NumPyro's initial values, uniform within `radius` of zero in unconstrained space."""
+    strategy: Any = init_to_uniform  # annotated as if a radius were a whole number
+    return strategy(radius=radius)
+
+
+def start(model: Callable, sites: Sites, key: Any, x: Any, y: Any, path: str | None = None) -> dict:
+    """An unconstrained starting point: at the posterior means in a fit's file, or uniform within 0.5 of zero."""
+    run = handlers.substitute(handlers.seed(model, key), substitute_fn=uniform(0.5))
+    trace = handlers.trace(run).get_trace(x, y)
+    values = {name: trace[name]["value"] for name in sites.latent}
+    if path:
+        from ..warm_start import means
+
+        values = {k: jnp.asarray(v) for k, v in means(path, {k: v.shape for k, v in values.items()}).items()}
+    return unconstrain_fn(model, (x, y), {}, values)
+
+
+def on_rows(program: Callable) -> Callable:
+    """``(x, y, rows) -> program(x, y)`` on these rows of the data plate, scaled to all; on all rows if None."""
+
+    def minibatch(x: Any, y: Any, rows: Any = None) -> Any:
+        if rows is None:
+            return program(x, y)
+        with handlers.substitute(data={"data": rows}):
+            return program(x, y, batch_size=rows.shape[0])
+
+    return minibatch
+
+
+def draw_rows(key: Any, size: int, batch_size: int | None) -> Any:
+    """Row numbers of a minibatch, uniform with replacement; None for all rows."""
+    return None if batch_size is None else jax.random.randint(key, (batch_size,), 0, size)
+
+
+def potential(model: Callable, z: dict, x: Any, y: Any, rows: Any = None) -> Any:
+    """-log p(z, y given x) at the unconstrained `z`, Jacobian included; an unbiased estimate of it for some `rows`."""
+    return potential_energy(on_rows(model), (x, y, rows), {}, z)
+
+
+def constrain(model: Callable, z: dict, x: Any, y: Any) -> dict:
+    """The sites of the program at the unconstrained `z`: the sampled ones and the deterministic weights."""
+    return without_function(constrain_fn(model, (x, y), {}, z, return_deterministic=True))

@@ -1,0 +1,1 @@
+"""Checked mathematics: closed forms, divergences, M-steps, penalties, laws of an angle."""

@@ -1,0 +1,13 @@
+"""The bernoulli likelihood."""
+
+from functools import cache
+
+from ..networks.layers import Network
+from ..weights.parametrisation import Prior
+from .model import Model, model_of
+
+
+@cache
+def bernoulli(network: Network, prior: Prior) -> Model:
+    """Binary classification: y ~ Bernoulli(sigmoid(f(x))), `y` (rows,) of 0 and 1; `f` are logits (rows,)."""
+    return model_of(network, prior, 1, lambda p: lambda f, y: p.sample("y", p.dist.Bernoulli(logits=f), obs=y))

@@ -1,0 +1,15 @@
+"""The categorical likelihood."""
+
+from functools import cache
+
+from ..networks.layers import Network
+from ..weights.parametrisation import Prior
+from .model import Model, model_of
+
+
+@cache
+def categorical(network: Network, prior: Prior, classes: int) -> Model:
+    """Classification: y ~ Categorical(softmax(f(x))), `y` (rows,) integers below `classes`; `f` (rows, classes)."""
+    if classes < 2:
+        raise ValueError(f"a categorical likelihood needs at least 2 classes, got {classes}")
+    return model_of(network, prior, classes, lambda p: lambda f, y: p.sample("y", p.dist.Categorical(logits=f), obs=y))

@@ -1,0 +1,1 @@
+"""The five papers, a file to each."""

@@ -1,0 +1,48 @@
+"""The one place that keeps what was compiled: at most `MOST` owners, the least recently used of which goes first.
+
+An owner is whatever compiled programs belong to: a fit's program, settings and shapes of data, or a program whose draws
+are evaluated.  All that an owner has is let go of together.
+"""
+
+import gc
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from functools import wraps
+from threading import RLock
+from typing import Any
+
+MOST = 32  # owners; a second fit of one that is kept compiles nothing
+
+_owners: OrderedDict[Hashable, dict[Hashable, Any]] = OrderedDict()
+_lock = RLock()  # chains and Dask's workers have threads
+
+
+def keep(owner: Hashable, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What ``make()`` gives, made once for an `owner` and a `key`, as long as the owner is kept."""
+    with _lock:
+        own = _owners.setdefault(owner, {})
+        _owners.move_to_end(owner)
+        if key not in own:
+            own[key] = make()
+        if len(_owners) > MOST:
+            while len(_owners) > MOST:
+                _owners.popitem(last=False)
+            gc.collect()  # what JAX compiles is held in rings of references
+        return own[key]
+
+
+def kept(make: Callable[..., Any]) -> Callable[..., Any]:
+    """``make(program, *rest)``, kept by the program and the rest."""
+
+    @wraps(make)
+    def wrapped(program: Any, *rest: Any) -> Any:
+        return keep(program, (make, *rest), lambda: make(program, *rest))
+
+    return wrapped
+
+
+def let_go() -> None:
+    """Forget all that was compiled."""
+    with _lock:
+        _owners.clear()
+    gc.collect()

@@ -1,0 +1,1 @@
+"""Weights that are not sampled yet and act on activations."""

@@ -1,0 +1,70 @@
+"""A noise from a file of the user's own."""
+
+import inspect
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from ..errors import unknown
+from .noises import Noise, as_noise
+
+
+def from_file(spec: str) -> Noise:
+    """The noise that a Python file defines, ``path/to/my_noise.py:function``: a function or a `Noise`.
+
+    Raises FileNotFoundError, ImportError if the file does not import, ValueError if it has no such function, and
+    TypeError if it is not a function.
+    """
+    file, _, name = spec.rpartition(":") if not spec.endswith(".py") else (spec, "", "")
+    path = Path(file)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {file}; check the path of your noise")
+    module = _run(path)
+    own = [k for k, v in vars(module).items() if _is_own(k, v, module)]
+    if not name:
+        raise ValueError(f"say which function of {file} is the noise, as in '{file}:{own[0] if own else 'function'}'")
+    if not hasattr(module, name):
+        raise unknown(f"function of {file}", name, own)
+    found = getattr(module, name)
+    if not callable(found):
+        kind = type(found).__name__
+        raise TypeError(f"{name} in {file} is a {kind}; a noise is a function (p, name, shape) -> scales")
+    return as_noise(found)
+
+
+def _run(path: Path) -> Any:
+    """The module in the file `path`, its own folder importable while it runs."""
+    name = f"_noise_file_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a file that ends in .py always has both
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        line = error.lineno if isinstance(error, SyntaxError) else _line(error, path)
+        where = f"{path}, line {line}" if line else str(path)
+        raise ImportError(f"{where} does not import: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _line(error: BaseException, path: Path) -> int | None:
+    """The last line of the file `path` that `error` came through."""
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _is_own(name: str, value: Any, module: Any) -> bool:
+    """Whether `value` is a noise that the module itself defines."""
+    return not name.startswith("_") and (
+        isinstance(value, Noise) or (inspect.isfunction(value) and value.__module__ == module.__name__)
+    )

@@ -1,0 +1,150 @@
+"""Pictures say what the draws say: what is drawn is compared with what was put in."""
+
+import numpy as np
+import pytest
+from made_trees import made_data, made_tree
+from matplotlib import rcParams
+from noisezoo.inference.judging import pictures
+from noisezoo.inference.judging.pictures import agreement, chains, predictions, scales, style
+
+TASKS = [("regression", 6), ("regression", 1), ("binary", 6), ("categorical", 6)]
+
+
+def trees_of(task="regression", features=6):
+    return {
+        "svi": made_tree("svi", task, features, spread=0.4, chains=1, seed=1),
+        "nuts": made_tree("nuts", task, features, seed=2),
+        "sgld": made_tree("sgld", task, features, apart=0.05, seed=3),
+    }
+
+
+@pytest.mark.parametrize("task, features", TASKS)
+def test_every_picture_can_be_saved_and_read(task, features, tmp_path):
+    shown = list(pictures.pictures(trees_of(task, features)))
+    names = [picture.name for picture in shown]
+    wanted = ["predictions", "calibration", "agreement", "scales", "trace-nuts", "trace-sgld", "loss"]
+    assert names == [name for name in wanted if name != "calibration" or task == "regression"]
+    for picture in shown:
+        assert picture.title and picture.caption.endswith(".")
+        picture.figure.savefig(tmp_path / "figure.png")  # a warning, such as a layout that does not fit, is an error
+        for ax in picture.figure.axes:
+            assert ax.get_xlabel() or ax.get_ylabel() or ax is not picture.figure.axes[0]
+
+
+def test_nothing_of_nothing():
+    assert list(pictures.pictures({})) == []
+    assert chains.loss({"nuts": made_tree("nuts")}) is None
+
+
+def test_a_strategy_has_one_colour_and_no_other_has_it():
+    found = style.colours(["svi:low_rank", "nuts", "svi:flow", "sgld"])
+    assert found["nuts"] == style.OWN["nuts"] and found["svi:low_rank"] == style.OWN["svi"]
+    assert len(set(found.values())) == 4
+    assert style.colours(["nuts"])["nuts"] == style.colours(["sgld", "nuts"])["nuts"]
+    assert len(style.colours([f"svi:{i}" for i in range(30)])) == 30
+
+
+def test_pyplot_is_left_alone():
+    before = dict(rcParams)
+    predictions.predictions(trees_of())
+    import matplotlib.pyplot as plt
+
+    assert plt.get_fignums() == [] and dict(rcParams) == before
+
+
+def test_coverage_is_that_of_the_draws():
+    tree = made_tree("nuts", seed=2)
+    line = next(line for line in predictions.coverage({"nuts": tree}).axes[0].lines if line.get_label() == "nuts")
+    y, observed = tree["predictions"]["y"].values.reshape(-1, 60), made_data().original(made_data().y_test)
+    for level in (0.2, 0.5, 0.9):
+        low, high = np.quantile(y, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        inside = np.mean((low <= observed) & (observed <= high))
+        assert np.interp(level, line.get_xdata(), line.get_ydata()) == pytest.approx(inside, abs=1.01 / 60)
+
+
+def test_predictions_count_the_rows_inside():
+    figure = predictions.predictions({"nuts": made_tree("nuts", seed=2)})
+    y, observed = made_tree("nuts", seed=2)["predictions"]["y"].values.reshape(-1, 60), made_data().y_test
+    low, high = np.quantile(y, [0.05, 0.95], axis=0)
+    inside = np.sum((low <= made_data().original(observed)) & (made_data().original(observed) <= high))
+    assert figure.axes[0].get_title(loc="left") == f"nuts\n{inside} of 60 inside the 90% interval"
+    assert figure.axes[0].get_xlabel() == "observed strength (MPa)"
+
+
+def test_agreement_shows_a_narrow_guide_below_the_line():
+    means, sds = agreement.agreement(trees_of(), "nuts").axes
+    points = {c.get_label(): np.asarray(c.get_offsets()) for c in sds.collections}
+    assert set(points) == {"svi", "sgld"}
+    ratio = points["svi"][:, 1] / points["svi"][:, 0]
+    assert np.all(ratio < 0.75) and 0.3 < np.median(ratio) < 0.55  # made with 0.4 of the spread
+    points = {c.get_label(): np.asarray(c.get_offsets()) for c in means.collections}
+    np.testing.assert_allclose(points["svi"][:, 0], points["svi"][:, 1], atol=3)
+
+
+@pytest.mark.parametrize("task, what", [("binary", "p(yes)"), ("categorical", "p(observed class)")])
+def test_agreement_of_classes_is_of_probabilities(task, what):
+    means, _ = agreement.agreement(trees_of(task), "nuts").axes
+    assert what in means.get_xlabel()
+    assert np.all((means.collections[0].get_offsets() >= 0) & (means.collections[0].get_offsets() <= 1))
+
+
+def test_reliability_of_classes_that_come_as_predicted():
+    tree = made_tree("nuts", "binary", seed=2).copy(deep=True)
+    rng = np.random.default_rng(0)
+    rows = 4000
+    logit = rng.normal(size=rows)
+    came_true = rng.uniform(size=rows) < 1 / (1 + np.exp(-logit))
+    for group in ("predictions", "predictions_constant_data"):
+        first = tree[group].to_dataset().isel(row=np.zeros(rows, int)).drop_vars("row")
+        values = {"f": 0 * first["f"] + logit} if "f" in first else {"y": ("row", came_true.astype(int))}
+        tree[group] = first.assign_coords(row=np.arange(rows)).assign(values)
+    ax = predictions.predictions({"nuts": tree}).axes[0]
+    curve = next(line for line in ax.lines if line.get_marker() == "o")
+    np.testing.assert_allclose(curve.get_ydata(), curve.get_xdata(), atol=0.08)
+    assert float(ax.get_title(loc="left").split()[-1].rstrip("%")) < 4
+
+
+def test_scales_are_sorted_by_size_with_the_names_of_features():
+    ax = scales.scales(trees_of()).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()][0] == "feature 5"  # its weight was made the largest
+    assert ax.get_xscale() == "log"
+
+
+def test_scales_of_layers_and_discrete_ones_are_drawn():
+    tree = made_tree("nuts", seed=2).copy(deep=True)
+    posterior = tree["posterior"].to_dataset()
+    draws = posterior["precision"]
+    posterior["layer1.scale"] = draws * (draws > draws.median())
+    posterior["layer0.scale"] = (posterior["layer0.scale"] > 0.1).astype("float32")
+    tree["posterior"] = posterior
+    units, layers = scales.scales({"nuts": tree}).axes
+    assert units.get_xlabel() == "P(scale = 1)" and layers.get_title(loc="left") == "scales of layers"
+    means = np.sort(posterior["layer0.scale"].mean(("chain", "draw")).values)
+    np.testing.assert_allclose(np.sort(units.lines[0].get_xdata()), means)
+    tree["posterior"] = posterior.drop_vars(["layer0.scale", "layer1.scale"])
+    assert scales.scales({"nuts": tree}) is None
+
+
+def test_trace_shows_the_worst_row():
+    tree = made_tree("sgld", apart=0.05, seed=3)
+    label = chains.trace(tree, "sgld").axes[0].get_ylabel()
+    from arviz_stats.sampling_diagnostics import rhat
+
+    worst = float(rhat(tree["predictions"]["f"]).max())
+    assert worst > 1.1 and label == f"f(x), worst row\nR-hat {worst:.2f}"
+
+
+def test_ranks_of_equal_chains_are_level_and_of_unequal_ones_not():
+    rng = np.random.default_rng(0)
+    figure = style.new_figure(4, 4)
+    level, tilted = figure.subplots(1, 2)
+    chains._ranks(level, rng.normal(size=(2, 4000)), ["k", "k"])
+    chains._ranks(tilted, rng.normal(size=(2, 4000)) + np.array([[0], [1]]), ["k", "k"])
+    heights = [np.concatenate([p.get_data().values for p in ax.patches]) for ax in (level, tilted)]
+    assert np.abs(heights[0] - 1).max() < 0.3 and np.abs(heights[1] - 1).max() > 0.6
+
+
+def test_the_loss_is_drawn_for_every_restart():
+    ax = chains.loss({"svi": made_tree("svi", chains=2, seed=1)}).axes[0]
+    assert len(ax.lines) == 2 and ax.get_xlabel() == "step"
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), made_tree("svi", chains=2, seed=1)["history"]["loss"].values[0])

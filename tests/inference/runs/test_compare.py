@@ -1,0 +1,143 @@
+"""Several strategies side by side: one that fails does not take the others with it, and a reference must earn trust."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from exact_fits import exact_data, guide, model, nuts, predictive, tree
+from noisezoo.inference.judging.diagnose import COLUMNS
+from noisezoo.inference.runs import compare as module
+from noisezoo.inference.runs.compare import compare, table
+from noisezoo.models.ppl import ppl
+from scipy.stats import norm
+
+FOUND = exact_data()
+TEXT = {"model", "strategy", "ppl", "verdict", "reason"}
+
+
+@pytest.fixture(scope="module")
+def trees():
+    return {"svi": tree(guide(FOUND, width=0.41), FOUND), "nuts": tree(nuts(FOUND), FOUND)}
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Fits in place of inferences: a config is a Fit, or what to raise."""
+
+    def fit(program, config, x, y, *, seed, progress):
+        if isinstance(config, BaseException):
+            raise config
+        assert ppl(x).name == config.ppl
+        return config
+
+    monkeypatch.setattr(module, "fit", fit)
+
+
+def test_columns_rows_and_verdicts(trees):
+    found = table(trees)
+    assert list(found.columns) == list(COLUMNS) and list(found.index) == ["svi", "nuts"]
+    assert found.loc["nuts", "verdict"] == "ok"
+    assert found.loc["svi", "verdict"] == "too narrow" and "of nuts" in found.loc["svi", "reason"]
+    assert found.loc["svi", "distance_sd"] == pytest.approx(0.41, abs=0.03)
+    assert np.isnan(found.loc["nuts", "distance_sd"]) and np.isnan(found.loc["svi", "rhat_f"])
+    for name in set(COLUMNS) - TEXT:
+        assert pd.api.types.is_numeric_dtype(found[name]), name
+
+
+def test_a_reference_that_has_not_converged_vouches_for_nothing(trees):
+    found = table({**trees, "nuts": tree(nuts(FOUND, apart=2.0), FOUND)})
+    assert found.loc["nuts", "verdict"] == "not converged"
+    assert found.loc["svi", "verdict"] == "unchecked" and "nuts" in found.loc["svi", "reason"]
+
+
+@pytest.mark.parametrize(("fit", "standing"), [("draws", "too few draws"), ("diverging", "divergent")])
+def test_a_reference_that_is_not_quite_ok_is_named_so(trees, fit, standing):
+    reference = nuts(FOUND, draws=50) if fit == "draws" else nuts(FOUND)
+    if fit == "diverging":
+        reference.stats["diverging"][:, ::20] = True
+    found = table({**trees, "nuts": tree(reference, FOUND)})
+    assert found.loc["nuts", "verdict"] == standing
+    assert found.loc["svi", "verdict"] == "too narrow" and f"(nuts: {standing})" in found.loc["svi", "reason"]
+
+
+def test_one_chain_is_no_reference(trees):
+    found = table({**trees, "nuts": tree(nuts(FOUND, chains=1), FOUND)})
+    assert list(found["verdict"]) == ["unchecked", "unchecked"]
+
+
+def test_each_tree_carries_its_row(trees):
+    found = table(trees)
+    for label, made_tree in trees.items():
+        row = json.loads(made_tree.attrs["judged"])
+        assert row["verdict"] == found.loc[label, "verdict"] and row["rmse"] == found.loc[label, "rmse"]
+
+
+def test_without_nuts_there_is_no_reference(trees):
+    found = table({"svi": trees["svi"]})
+    assert found.loc["svi", "verdict"] == "unchecked" and np.isnan(found.loc["svi", "distance_mean"])
+
+
+@pytest.mark.parametrize("ppl", ["numpyro", pytest.param("pyro", marks=pytest.mark.needs_pyro)])
+def test_a_language_is_chosen_by_name(made, ppl):
+    found = compare(model(), FOUND, {"nuts": nuts(FOUND, ppl=ppl, draws=20)}, ppl=ppl, progress=False)
+    assert found.table.loc["nuts", "ppl"] == ppl
+    assert found.trees["nuts"].attrs["ppl"] == ppl
+
+
+@pytest.mark.parametrize("error", [ValueError("no mode"), RuntimeError("out of memory"), NotImplementedError()])
+def test_a_strategy_that_fails_is_a_row_with_its_reason(made, error):
+    found = compare(model(), FOUND, {"svi:laplace": error, "nuts": nuts(FOUND)}, progress=False)
+    assert found.table.loc["svi:laplace", "verdict"] == "failed"
+    assert found.table.loc["svi:laplace", "reason"] == (str(error) or "NotImplementedError")
+    assert found.table.loc["svi:laplace", "strategy"] == "svi"
+    assert found.table.loc["nuts", "verdict"] == "ok" and set(found.trees) == {"nuts"}
+
+
+def test_ctrl_c_keeps_what_is_finished(made):
+    asked = {"nuts": nuts(FOUND), "svi": KeyboardInterrupt(), "sgld": AssertionError("not begun")}
+    found = compare(model(), FOUND, asked, progress=False)
+    assert set(found.trees) == {"nuts"} and found.table.loc["nuts", "verdict"] == "ok"
+    assert found.table.loc["svi", "reason"] == "interrupted" and "sgld" not in found.table.index
+
+
+def test_a_run_that_was_cut_short_is_kept_and_is_the_last(made):
+    short = replace(nuts(FOUND), stopped="stopped after 1000 of 2000 draws")
+    found = compare(model(), FOUND, {"nuts": short, "svi": AssertionError("not begun")}, progress=False)
+    assert list(found.table.index) == ["nuts"] and short.stopped in found.table.loc["nuts", "reason"]
+
+
+def test_a_guide_with_few_draws_does_not_break_the_table(made):
+    fit = guide(FOUND)
+    few = {name: values[:, :5] for name, values in fit.draws.items()}
+    fit = replace(fit, draws=few, stats={name: values[:, :5] for name, values in fit.stats.items()})
+    found = compare(model(), FOUND, {"svi": fit}, progress=False)
+    assert found.table.loc["svi", "verdict"] == "unchecked" and found.table.loc["svi", "khat"] == np.inf
+
+
+def test_a_real_comparison_of_a_linear_model():
+    """Its posterior is normal, so that Laplace's guide is exact and both agree with what is known."""
+    asked = "svi:guide=laplace,steps=2000,nuts:warmup=200,draws=400,method=vectorised"
+    found = compare(model(), FOUND, asked, progress=False)
+    assert not found.failed and list(found.table["strategy"]) == ["svi", "nuts"]
+    assert list(found.table["verdict"]) == ["ok", "ok"], list(found.table["reason"])
+    mean, _, sd = predictive(FOUND)
+    y = FOUND.original(FOUND.y_test)
+    np.testing.assert_allclose(found.table["rmse"], np.sqrt(np.mean((mean - y) ** 2)), rtol=0.01)
+    np.testing.assert_allclose(found.table["mlpd"], norm.logpdf(y, mean, sd).mean(), atol=0.02)
+    svi, nuts_row = (found.table[found.table["strategy"] == name].iloc[0] for name in ("svi", "nuts"))
+    assert svi["khat"] < 0.7 and svi["distance_mean"] < 0.15 and svi["distance_sd"] == pytest.approx(1, abs=0.1)
+    assert nuts_row["rhat_f"] < 1.02 and nuts_row["ess_per_second"] > 0
+    assert (found.table[["seconds_compile", "seconds_adapt", "seconds_sample"]] >= 0).all(axis=None)
+
+
+def test_a_table_of_failures_alone(made):
+    found = compare(model(), FOUND, {"svi": ValueError("bad")}, progress=False)
+    assert list(found.table.columns) == list(COLUMNS)
+    assert found.table.loc["svi", "verdict"] == "failed" and not found.trees
+
+
+def test_unknown_strategies_are_refused_before_anything_runs(made):
+    with pytest.raises(ValueError, match="nuts"):
+        compare(model(), FOUND, "nutz", progress=False)
