@@ -13,7 +13,8 @@ Importing this package is light (`CATALOGUE` is plain facts); NumPy, pandas and 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .catalogue import CATALOGUE, Entry
+from .catalogue import CATALOGUE
+from .entry import Entry
 
 if TYPE_CHECKING:
     from .frame import Data, from_frame

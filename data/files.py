@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pooch
 
-from .catalogue import Entry
+from .entry import Entry
 
 BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"  # for developers; skipped where absent
 

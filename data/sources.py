@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from sklearn import datasets
 
-from .catalogue import CATALOGUE, IMDB_NUMBERS, Entry
+from .catalogue import CATALOGUE, IMDB_NUMBERS
+from .entry import Entry
 from .files import find, there
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -81,7 +81,7 @@ def layers(fit: Fit | Learned, chain: int = 0) -> list[str]:
     found = direction_layers(fit.draws)
     if not found:
         raise ValueError(
-            "units() needs a fit of the prior direction_magnitude: this one has no layer with sites such as "
+            "by_unit() needs a fit whose units have directions and magnitudes: this one has no layer with sites such as "
             "layer0.angle, layer0.magnitude and layer0.base"
         )
     chains = len(fit.draws[f"{found[0]}.angle"])

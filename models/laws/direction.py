@@ -5,30 +5,12 @@ space at v and independent of the angle e.  So these laws differ in e alone, and
 they turn, how much they shrink the mean, E vhat = E cos(e) v) is known from one number on a line.  In a program e is
 sampled and phi is the tangent part of a standard normal z, normalised.
 
-======================  =====================================================================================
-direction               law of e, or its definition
-======================  =====================================================================================
-`projected`             atan2(sqrt(alpha r), 1 + sqrt(alpha) z), r ~ chi^2 of n - 1 degrees, z ~ N(0, 1)
-`tangent`               tan(e) = sqrt(alpha) chi, chi of n - 1 degrees of freedom
-`rotation_normal`       N(0, alpha) truncated to [-pi/2, pi/2]
-`rotation_beta`         pi (B - 1/2), B ~ Beta(alpha, alpha)
-`von_mises_fisher`      density proportional to sin(e)^(n-2) exp(kappa cos(e)) on [0, pi]; no program
-`anisotropic`           not isotropic: the projected normal with a variance for each coordinate
-`tangent_as_released`   not isotropic: the tangent noise as the code of the thesis computes it
-======================  =====================================================================================
+The laws themselves are in `laws.directions`.
 
 Source: Kirichenko (2018), *Bayesian methods for regularisation of neural networks*, section 3.2, equations by number.
 
 `axes` are the axes along which a vector lies, negative: (-1,) for the rows of a matrix, which is the default, (-2,) for
 its columns, (-4, -3, -2) for the kernels of a convolution (height, width, in, out).
-
->>> import numpy as np
->>> law = projected(0.0139).law(1000)
->>> f"{law.mean():.3f} {law.std():.3f}"
-'1.309 0.030'
->>> vhat = sample(tangent(0.01), np.ones((5, 3)), count=100, seed=0)
->>> vhat.shape, bool(np.all(angle_between(np.ones(3), vhat) < np.pi / 2))
-((100, 5, 3), True)
 """
 
 import math

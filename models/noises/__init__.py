@@ -1,6 +1,9 @@
 """The laws of a multiplicative scale, by family; each is a function that returns a `Noise`.
 
 `noise` says what a noise is, `marginal` what prior it induces on a weight, `draws` draws from it.
+
+>>> half_cauchy(scale=0.5).prior
+'horseshoe'
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ppl import ppl
+from ..ppl import language, ppl
 from ..ppl.compiled import kept
 from ..ppl.programs import draw_sites
 from .noise import Noise, as_noise
@@ -28,9 +28,8 @@ def draw_weights(noise: Noise | Callable, n: int, sigma0: float = 1.0, seed: int
 
 
 def _draw(noise: Noise, what: str, n: int, seed: int) -> np.ndarray:
-    import jax.numpy as jnp
-
-    return draw_sites(_one_weight(noise), ("scale", "weight"), n, seed, noise.name, jnp.zeros(()))[what].astype(float)
+    nothing = language("numpyro").xp.zeros(())
+    return draw_sites(_one_weight(noise), ("scale", "weight"), n, seed, noise.name, nothing)[what].astype(float)
 
 
 @kept

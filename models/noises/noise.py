@@ -10,8 +10,6 @@ the function; what is not known is computed (:mod:`noisezoo.models.noises.margin
 ...     return p.sample(name, p.dist.Exponential(1.0).expand(shape).to_event(len(shape)))
 >>> as_noise(exponential).name
 'exponential'
->>> half_cauchy(scale=0.5).prior
-'horseshoe'
 
 The main site is lambda itself wherever both languages have its distribution, if need be as a power of a Gamma variable.
 One site, positive, hence sampled as log lambda by NUTS and by the automatic guides: the same geometry as log lambda^2

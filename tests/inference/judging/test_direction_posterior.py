@@ -222,7 +222,7 @@ def test_kernels_have_their_units_over_outputs():
 def test_what_does_not_fit_is_refused():
     found = made((4, 5, 3), draws=2)
     other = replace(found, draws={site: v for site, v in found.draws.items() if ".angle" not in site})
-    with pytest.raises(ValueError, match="needs a fit of the prior direction_magnitude"):
+    with pytest.raises(ValueError, match="needs a fit whose units have directions"):
         direction_posterior.by_unit(other)
     with pytest.raises(ValueError, match="no chain 1; choose one from 0 to 0"):
         direction_posterior.by_unit(found, chain=1)

@@ -108,12 +108,12 @@ def test_cyclical_steps_fall_to_zero_and_begin_again():
 
 def test_the_preconditioner_stays_as_the_warmup_left_it():
     import jax
-    from noisezoo.inference.strategies import sgld
+    from noisezoo.inference.strategies import stochastic_gradient
     from noisezoo.inference.target.numpyro import density
 
     x, y = jnp.asarray(X), jnp.asarray(Y)
     config = SGLD(**SHORT, preconditioner="rmsprop")
-    algorithm = sgld.algorithm(config, program := model(), density.sites(program, x, y))
+    algorithm = stochastic_gradient.algorithm(config, program := model(), density.sites(program, x, y))
     state, step = algorithm.init(jax.random.PRNGKey(0), x, y), jax.jit(algorithm.step)
     squares = []
     for t in range(60):
@@ -125,7 +125,6 @@ def test_the_preconditioner_stays_as_the_warmup_left_it():
 def test_langevin_is_that_of_blackjax():
     import blackjax
     import jax
-    from noisezoo.inference.strategies.sgld import kernel
     from noisezoo.inference.strategies.stochastic_gradient import Now
 
     z, gradient = {"a": jnp.arange(3.0), "b": jnp.ones((2, 2))}, {"a": -jnp.arange(3.0), "b": 0.3 * jnp.ones((2, 2))}
@@ -133,7 +132,7 @@ def test_langevin_is_that_of_blackjax():
     theirs = blackjax.sgld(lambda *_: gradient).step(key, z, None, 0.01, 0.25)
     noise = blackjax.util.generate_gaussian_noise(key, z)
     now = Now(jnp.asarray(0.01), 0.25, True, 10)
-    ours, _ = kernel(SGLD()).move(jnp, z, {}, gradient, noise, now)
+    ours, _ = SGLD().kernel().move(jnp, z, {}, gradient, noise, now)
     for name in z:
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-6)
 

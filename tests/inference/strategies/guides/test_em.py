@@ -9,6 +9,8 @@ import pytest
 from linear_model import PRECISION, data
 from noisezoo.inference.driver.fit import fit
 from noisezoo.inference.strategies.guides import elbo, local, m_step, normals
+from noisezoo.inference.strategies.guides.em import EM
+from noisezoo.inference.strategies.guides.layout import layout
 from noisezoo.inference.strategies.parse import svi
 from noisezoo.inference.target.numpyro import density
 from noisezoo.models import noises
@@ -149,8 +151,8 @@ def parts(config, params, program=None):
 
     def guide(x, y):
         choose = m_step.chosen(program, config.sweeps, config.kl == "sum", x, y)
-        sites = local.layout(program, found, x, y)
-        normals.sample(language("numpyro"), sites, config, lambda *_: None, local.LAWS["em"], choose)
+        sites = layout(program, found, x, y)
+        normals.sample(language("numpyro"), sites, config, lambda *_: None, local.LocalNormal, choose)
 
     one = partial(elbo.parts, params=params, model=program, guide=guide, args=(X, Y), kwargs={})
     return jax.jit(one)(jax.random.PRNGKey(0))
@@ -176,11 +178,11 @@ def divergences():
 
 
 def test_the_divergence_of_the_elbo_has_the_density_of_the_scales():
-    np.testing.assert_allclose(parts(svi(guide="em"), params()).kl, sum(divergences()), rtol=1e-5)
+    np.testing.assert_allclose(parts(EM(), params()).kl, sum(divergences()), rtol=1e-5)
 
 
 def test_the_mean_divergence_has_not():
-    np.testing.assert_allclose(parts(svi(guide="em", kl="mean"), params()).kl, divergences()[0], rtol=1e-5)
+    np.testing.assert_allclose(parts(EM(kl="mean"), params()).kl, divergences()[0], rtol=1e-5)
 
 
 def test_the_mean_divergence_is_weighted_by_rows_over_weights():
@@ -192,7 +194,7 @@ def test_the_mean_divergence_is_weighted_by_rows_over_weights():
 
 def test_log_uniform_scales_have_the_density_of_their_square():
     """p(lambda^2) is 1 / lambda^2: its law is flat, and a factor and the change of variable do the rest."""
-    found = parts(svi(guide="em"), params(), linear(law=noises.log_uniform()))
+    found = parts(EM(), params(), linear(law=noises.log_uniform()))
     p = {name: np.asarray(v, np.float64).ravel() for name, v in params().items()}
     m = p["layer0.weight.loc"] ** 2 + np.exp(2 * p["layer0.weight.log_scale"])
     square = m / 3

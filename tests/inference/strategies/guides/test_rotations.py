@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from noisezoo import fit
 from noisezoo.inference.strategies.guides import elbo as elbo_module
-from noisezoo.inference.strategies.guides import local, normals
+from noisezoo.inference.strategies.guides import flipout, local, normals
+from noisezoo.inference.strategies.guides.layout import layout
 from noisezoo.inference.strategies.nuts import NUTS
 from noisezoo.inference.strategies.parse import svi
 from noisezoo.inference.target.numpyro import density
@@ -28,7 +29,7 @@ KINDS = {
     "sampled": (None, "rows"),
     "rows": (local.LocalNormal, "rows"),
     "batch": (local.LocalNormal, "batch"),
-    "flipout": (local.FlipoutNormal, "rows"),
+    "flipout": (flipout.FlipoutNormal, "rows"),
     "learned": (local.LocalNormal, "learned"),
 }
 
@@ -43,10 +44,10 @@ def parts_of(model, kind, key, params):
     found = density.sites(model, jnp.asarray(X), jnp.asarray(Y))
 
     def guide(x, y, rows=None):
-        sites = local.layout(model, found, x, y)
+        sites = layout(model, found, x, y)
         start = lambda name, shape, mean, sd: jnp.asarray(params.setdefault(name, _value(name, shape)))  # noqa: E731
         config = svi(guide="flipout") if kind == "flipout" else svi(guide="local", plane=plane)
-        normals.sample(language("numpyro"), sites, config, start, unsampled)
+        normals.sample(language("numpyro"), sites, config.guide, start, unsampled)
 
     return elbo_module.parts(key, {}, density.on_rows(model), guide, (jnp.asarray(X), jnp.asarray(Y), None), {})
 

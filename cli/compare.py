@@ -1,0 +1,84 @@
+"""``noisezoo compare``: strategies on one model and one data set."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from .console import FAILED, INTERRUPTED, PriorArgument, console, make_table, one_sentence, say
+
+
+def compare(
+    prior: PriorArgument,
+    data: Annotated[str, typer.Option(help="A data set of the list, or your own table: FILE.csv:TARGET.")],
+    with_: Annotated[
+        list[str],
+        typer.Option(
+            "--with",
+            help="Strategies with their settings, at once or one at a time: svi:guide=low_rank,steps=5000,nuts.",
+            show_default="svi,nuts,sgld",
+        ),
+    ] = ["svi,nuts,sgld"],  # noqa: B006  typer reads it only
+    structure: Annotated[
+        str, typer.Option(help="Who shares a scale: iid, ard, add, output, ard_add, inner_add, inner_ard_add.")
+    ] = "ard",
+    form: Annotated[
+        str, typer.Option(help="What is sampled: expanded, hierarchical, marginal or weight_norm.")
+    ] = "expanded",
+    network: Annotated[
+        str, typer.Option(help="linear, mlp:50, mlp:50-50,activation=relu, residual_mlp:50-50.")
+    ] = "mlp:50",
+    ppl: Annotated[str, typer.Option(help="numpyro or pyro.")] = "numpyro",
+    split: Annotated[int, typer.Option(help="Number of the train/test split.")] = 0,
+    seed: Annotated[int, typer.Option(help="The run is a function of it.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the run, without a run in it.", show_default="runs/PRIOR-..."),
+    ] = None,
+    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+) -> None:
+    """Run strategies on one model and one data set; table, figures, draws and a report go to a folder.
+
+    Exit code: 0 if every strategy ran (a verdict such as "not converged" is a result), 1 if one failed, 2 for bad
+    input, 130 after Ctrl-C, which keeps what is finished.
+    """
+    with one_sentence():
+        from ..inference.runs import run as run_module
+
+        words = dict(data=data, with_=",".join(with_), structure=structure, form=form, network=network, ppl=ppl)
+        found = run_module.prepare(prior, **words, split=split, seed=seed, out=out)
+    say(found.run["title"], "bold")
+    with one_sentence(OSError, code=FAILED):  # such as a full disk
+        table = run_module.go(found, progress, say)
+    show_run(found.folder, found.run, table)
+
+
+def show_run(folder: Path, run: dict[str, Any], table: Any) -> None:
+    """Print the table, the verdicts and where everything is; exit with the code that tells how it went."""
+    from ..inference.runs.report import SHORT, verdicts
+
+    if table["mlpd"].notna().any():
+        console().print(_numbers(table, SHORT))
+    for label, verdict, tone in verdicts(run, table):
+        say(Text.assemble((label, "bold"), "  ", (verdict, tone)))
+    say(f"\nreport: {folder / 'report.html'}")
+    statuses = {entry["status"] for entry in run["fits"].values()}
+    if statuses & {"interrupted", "partly done"}:
+        raise typer.Exit(INTERRUPTED)
+    if "failed" in statuses:
+        raise typer.Exit(FAILED)
+
+
+def _numbers(table: Any, names: tuple[str, ...]) -> Table:
+    """The table of a comparison with as many of these columns as fit, the first being the most important."""
+    from ..inference.runs.report import numbers
+
+    made = make_table("", *numbers(table, names))
+    for column in made.columns[1:]:
+        column.justify, column.no_wrap = "right", True
+    page = console()
+    if len(names) > 1 and page.measure(made, options=page.options.update(width=1000)).maximum > page.width:
+        return _numbers(table, names[:-1])
+    return made

@@ -1,0 +1,26 @@
+"""``noisezoo list``: what there is."""
+
+from .console import print_table
+
+
+def list_() -> None:
+    """What there is: noises and the priors they induce, structures, networks, strategies, data sets."""
+    from ..data.catalogue import CATALOGUE
+    from ..inference.strategies import STRATEGIES
+    from ..inference.strategies.guides import GUIDES
+    from ..models.catalogue import EXAMPLES, FORM_MEANINGS, PRIOR_MEANINGS
+    from ..models.noises import NOISES
+    from ..models.weights.structure import STRUCTURES
+
+    made = [noise() for noise in NOISES.values()]
+    noises = [(n.name, ", ".join(f"{k}={v:g}" for k, v in n.parameters), n.prior) for n in made]
+    structures = [(name, (f.__doc__ or "").split(";")[0].rstrip(".")) for name, f in STRUCTURES.items()]
+    data = [(name, e.task, f"{e.rows} x {len(e.features)}", e.title) for name, e in CATALOGUE.items()]
+    print_table("Noises: PRIOR", ("name", "settings", "prior on a weight"), noises)
+    print_table("Priors of every weight by itself: PRIOR", ("name", "what it is"), PRIOR_MEANINGS.items())
+    print_table("Structures: --structure", ("name", "who shares a scale"), structures)
+    print_table("Forms: --form", ("name", "what is sampled"), FORM_MEANINGS.items())
+    print_table("Networks: --network", ("write", "what it is"), EXAMPLES.items())
+    print_table("Strategies: --with", ("name", "what it does"), [(k, v.summary) for k, v in STRATEGIES.items()])
+    print_table("Guides: --with svi:guide=NAME", ("name", "what it is"), [(k, v.summary) for k, v in GUIDES.items()])
+    print_table("Data sets: --data, or FILE.csv:TARGET", ("name", "task", "rows x features", "title"), data)

@@ -1,0 +1,18 @@
+"""What ``list`` prints."""
+
+import pytest
+from noisezoo.cli import app
+from typer.testing import CliRunner
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_list_names_everything_within_the_terminal(width):
+    from noisezoo.data import CATALOGUE
+    from noisezoo.inference.strategies import STRATEGIES
+    from noisezoo.inference.strategies.guides import GUIDES
+    from noisezoo.models.noises import NOISES
+
+    output = CliRunner(env={"COLUMNS": width}).invoke(app, ["list"]).output
+    assert max(map(len, output.splitlines())) <= int(width)
+    for name in (*NOISES, *CATALOGUE, *STRATEGIES, *GUIDES, "horseshoe", "ard_add", "hierarchical", "mlp:50"):
+        assert name in output
