@@ -2,7 +2,7 @@
 
 import typer
 
-from . import check, compare, list, prune, report, show, sweep, trim
+from . import check, compare, list, papers, prune, report, show, sweep, trim
 
 app = typer.Typer(
     help="Every multiplicative noise is a prior: see which, and what SVI, NUTS and SGLD make of it.",
@@ -13,6 +13,7 @@ app = typer.Typer(
 app.command("list")(list.list_)  # the help shows them in this order
 app.command()(show.show)
 app.command()(check.check)
+app.command()(papers.papers)
 app.command()(compare.compare)
 app.command()(sweep.sweep)
 app.command()(report.report)

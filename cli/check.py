@@ -2,7 +2,7 @@
 
 import typer
 
-from .console import FAILED, PriorArgument, one_sentence, say
+from .console import FAILED, PriorArgument, one_sentence, print_line
 from .show import show_noise
 
 
@@ -12,13 +12,13 @@ def check(prior: PriorArgument) -> None:
         from ..models.catalogue import noise
         from ..models.check import WARNING, check_noise
 
-        found = noise(prior)
-        said = check_noise(found)
-        problems = [sentence for sentence in said if not sentence.startswith(WARNING)]
-        for sentence in said:
-            say(f"{found.name}: {sentence}", "red" if sentence in problems else "yellow")
+        checked = noise(prior)
+        messages = check_noise(checked)
+        problems = [sentence for sentence in messages if not sentence.startswith(WARNING)]
+        for sentence in messages:
+            print_line(f"{checked.name}: {sentence}", "red" if sentence in problems else "yellow")
         if problems:
             raise typer.Exit(FAILED)
-        if not said:
-            say(f"{found.name}: nothing is wrong with it.", "green")
-        show_noise(found, None)
+        if not messages:
+            print_line(f"{checked.name}: nothing is wrong with it.", "green")
+        show_noise(checked, None)

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .console import FAILED, INTERRUPTED, PriorArgument, console, make_table, one_sentence, say
+from .console import FAILED, INTERRUPTED, PriorArgument, console, make_table, one_sentence, print_line
 
 
 def compare(
@@ -47,12 +47,12 @@ def compare(
     with one_sentence():
         from ..inference.runs import run as run_module
 
-        words = dict(data=data, with_=",".join(with_), structure=structure, form=form, network=network, ppl=ppl)
-        found = run_module.prepare(prior, **words, split=split, seed=seed, out=out)
-    say(found.run["title"], "bold")
+        options = dict(data=data, with_=",".join(with_), structure=structure, form=form, network=network, ppl=ppl)
+        prepared = run_module.prepare(prior, **options, split=split, seed=seed, out=out)
+    print_line(prepared.record["title"], "bold")
     with one_sentence(OSError, code=FAILED):  # such as a full disk
-        table = run_module.go(found, progress, say)
-    show_run(found.folder, found.run, table)
+        table = run_module.run(prepared, progress, print_line)
+    show_run(prepared.folder, prepared.record, table)
 
 
 def show_run(folder: Path, run: dict[str, Any], table: Any) -> None:
@@ -62,8 +62,8 @@ def show_run(folder: Path, run: dict[str, Any], table: Any) -> None:
     if table["mlpd"].notna().any():
         console().print(_numbers(table, SHORT))
     for label, verdict, tone in verdicts(run, table):
-        say(Text.assemble((label, "bold"), "  ", (verdict, tone)))
-    say(f"\nreport: {folder / 'report.html'}")
+        print_line(Text.assemble((label, "bold"), "  ", (verdict, tone)))
+    print_line(f"\nreport: {folder / 'report.html'}")
     statuses = {entry["status"] for entry in run["fits"].values()}
     if statuses & {"interrupted", "partly done"}:
         raise typer.Exit(INTERRUPTED)
@@ -75,10 +75,10 @@ def _numbers(table: Any, names: tuple[str, ...]) -> Table:
     """The table of a comparison with as many of these columns as fit, the first being the most important."""
     from ..inference.runs.report import numbers
 
-    made = make_table("", *numbers(table, names))
-    for column in made.columns[1:]:
+    shown = make_table("", *numbers(table, names))
+    for column in shown.columns[1:]:
         column.justify, column.no_wrap = "right", True
-    page = console()
-    if len(names) > 1 and page.measure(made, options=page.options.update(width=1000)).maximum > page.width:
+    terminal = console()
+    if len(names) > 1 and terminal.measure(shown, options=terminal.options.update(width=1000)).maximum > terminal.width:
         return _numbers(table, names[:-1])
-    return made
+    return shown

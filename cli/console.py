@@ -31,11 +31,11 @@ def one_sentence(kinds: Any = WRONG, code: int = BAD_INPUT) -> Iterator[None]:
 
 
 def console() -> Console:
-    usual = Console()
-    return usual if usual.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
+    terminal = Console()
+    return terminal if terminal.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
 
 
-def say(text: str | Text, style: str | None = None) -> None:
+def print_line(text: str | Text, style: str | None = None) -> None:
     """Print a line as it is, without markup."""
     console().print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
@@ -48,7 +48,7 @@ def print_table(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], 
 def make_table(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], header: bool = True) -> Table:
     table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_header=header)
     for i, name in enumerate(head):
-        table.add_column(name, no_wrap=i == 0)
+        table.add_column(name, no_wrap=i == 0, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
     return table

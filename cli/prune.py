@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import one_sentence, print_table, say
+from .console import one_sentence, print_line, print_table
 
 
 def prune(
@@ -48,7 +48,7 @@ def _show_curve(curve: Any, files: list[Path]) -> None:
         for rule, row in zip(map(str, table.index), table.to_numpy(), strict=True)
     ]
     print_table(f"Test error ({unit}) with so many weights removed; area: its mean", head, rows)
-    slack = "1 percentage point" if unit == "%" else "1%"
-    say(f"removable: the share of weights up to which the error stays within {slack} of the unpruned one")
+    tolerance = "1 percentage point" if unit == "%" else "1%"
+    print_line(f"removable: the share of weights up to which the error stays within {tolerance} of the unpruned one")
     for file in files:
-        say(f"{'table' if file.suffix == '.csv' else 'figure'}: {file}")
+        print_line(f"{'table' if file.suffix == '.csv' else 'figure'}: {file}")

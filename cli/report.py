@@ -19,5 +19,5 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folde
             return show_sweep(folder)
         from ..inference.runs import run as run_module
 
-        run, table = run_module.again(folder)
+        run, table = run_module.report_again(folder)
         show_run(folder, run, table)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import PriorArgument, one_sentence, print_table, say
+from .console import PriorArgument, one_sentence, print_line, print_table
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -24,7 +24,7 @@ def show(
 def show_noise(noise: Any, out: Path | None) -> None:
     """Print what is known of a noise and its quantiles; save its figure."""
     law = noise.law() if noise.law else None
-    facts = {
+    properties = {
         "prior on a weight": noise.prior or "not named",
         "law of scale^2": "improper" if not noise.proper else _law(law) if law else "not known",
         "p(weight)": "closed form" if noise.closed_form else "by quadrature" if law else "averaged over draws",
@@ -32,7 +32,7 @@ def show_noise(noise: Any, out: Path | None) -> None:
         "proper": "yes" if noise.proper else "no: it has no draws, and NUTS and SGLD no posterior",
         "source": noise.source or "not given",
     }
-    print_table(str(noise), ("", ""), facts.items(), header=False)
+    print_table(str(noise), ("", ""), properties.items(), header=False)
     if noise.proper:
         import numpy as np
 
@@ -46,7 +46,7 @@ def show_noise(noise: Any, out: Path | None) -> None:
         from ..models.views.noises import plot_noise
 
         through(out, lambda part: plot_noise(noise).savefig(part, dpi=130))
-        say(f"figure: {out}")
+        print_line(f"figure: {out}")
 
 
 def _law(law: Any) -> str:

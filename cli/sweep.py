@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .console import FAILED, INTERRUPTED, one_sentence, print_table, say
+from .console import FAILED, INTERRUPTED, one_sentence, print_line, print_table
 
 
 def sweep(
@@ -32,9 +32,9 @@ def sweep(
         plan = sweeps.prepare(file, out, retry)
     try:
         with one_sentence(OSError, code=FAILED), one_sentence(ImportError):
-            counts = sweeps.go(plan, jobs, cluster, progress, say)
+            counts = sweeps.run(plan, jobs, cluster, progress, print_line)
     except KeyboardInterrupt:
-        say(f"stopped; what is finished is in {plan.folder}, and the same command goes on from there")
+        print_line(f"stopped; what is finished is in {plan.folder}, and the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
     show_sweep(plan.folder)
     if counts["failed"]:
@@ -48,4 +48,4 @@ def show_sweep(folder: Path) -> None:
     with one_sentence(OSError, code=FAILED):
         for title, head, rows in report.make(folder):
             print_table(title, head, rows)
-    say(f"report: {folder / 'report.html'}")
+    print_line(f"report: {folder / 'report.html'}")

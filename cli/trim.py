@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .console import one_sentence, print_table, say
+from .console import one_sentence, print_line, print_table
 
 
 def trim(
@@ -26,7 +26,7 @@ def trim(
         from ..inference.runs.report import LAYERS, layer_rows, sparsity_facts
         from ..inference.runs.trim import trim as trimmed
 
-        where, facts = trimmed(folder, strategy, rule, threshold, out)
-    print_table(f"Weights kept: {facts['text']}", LAYERS, layer_rows(facts))
-    print_table("", ("", ""), sparsity_facts(facts), header=False)
-    say(f"net: {where}")
+        net, description = trimmed(folder, strategy, rule, threshold, out)
+    print_table(f"Weights kept: {description['text']}", LAYERS, layer_rows(description))
+    print_table("", ("", ""), sparsity_facts(description), header=False)
+    print_line(f"net: {net}")

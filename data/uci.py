@@ -1,4 +1,4 @@
-"""The UCI regression sets and their 20 standard splits (Hernandez-Lobato & Adams 2015), as Gal & Ghahramani keep them."""
+"""The UCI regression sets and their 20 standard splits (Hernandez-Lobato & Adams 2015), those of Gal & Ghahramani."""
 
 from .entry import CC_BY, Entry, dimensionless
 

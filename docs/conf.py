@@ -2,12 +2,18 @@
 
 import os
 import re
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import noisezoo
 from noisezoo.inference.judging import accuracy, convergence, psis, verdict
 
+sys.path.insert(0, str(Path(__file__).parent))
+import paper_pages  # noqa: E402
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+paper_pages.write(Path(__file__).parent / "papers")
 
 project = "noisezoo"
 author = "The noisezoo authors"

@@ -18,7 +18,7 @@ from . import likelihoods
 from .networks import NETWORKS, mlp
 from .networks.layers import Network
 from .noises import NOISES, Noise
-from .papers import direction_magnitude, empirical_bayes, sparse_vd
+from .papers import direction_magnitude, empirical_bayes, scale_mixture, sparse_vd, structured_shrinkage
 from .user_file import from_file
 from .weights import direction_noise, parametrisation, weight_norm
 from .weights.parametrisation import Prior
@@ -43,9 +43,12 @@ ROTATIONS = {
     "rotation_normal": "a rotation in a random plane, its angle a truncated normal of variance alpha",
     "rotation_beta": "the same, its angle a stretched Beta(alpha, alpha)",
 }
-# priors of the papers that put a law on every weight by itself, with no structure or form to choose
+# priors of whole weights, the papers' own among them: their structure and form are theirs to know
 PRIORS: dict[str, Callable[..., Prior]] = {
     "normal": parametrisation.normal,
+    "scale_mixture": scale_mixture.prior,
+    "structured_shrinkage": structured_shrinkage.prior,
+    "student_t": empirical_bayes.student_t,
     "sparse_vd": sparse_vd.prior,
     "empirical_bayes": empirical_bayes.prior,
     "weight_norm": weight_norm.prior,
@@ -55,6 +58,9 @@ PRIORS: dict[str, Callable[..., Prior]] = {
 WEIGHTS = ("normal", "sparse_vd", "empirical_bayes")  # of those, the ones whose sites are the weights
 PRIOR_MEANINGS = {
     "normal": "no noise: every weight N(0, sigma0^2), by default with sigma0 = 1 / sqrt(fan_in)",
+    "scale_mixture": "one scale for each input unit; scale=bernoulli or any noise, form=hierarchical for EM",
+    "structured_shrinkage": "ARD, ADD or ARD-ADD of a residual network: structure=ard, add or ard_add; scale=any noise",
+    "student_t": "every weight has a precision of its own, drawn from Gamma(a, rate b); form=marginal: Student t",
     "sparse_vd": "sparse variational dropout: p(w) proportional to 1 / abs(w); approximate=1 for the published fit",
     "empirical_bayes": "every weight has a precision of its own that the data choose, under Gamma(a, rate b)",
     "weight_norm": "weight-normalised layers without noise; over=inputs for a magnitude of each input unit",

@@ -13,6 +13,7 @@ def published(name: str) -> pd.DataFrame:
     ``"sparsity"`` : error in %, compression = weights / weights kept.
     ``"structured_shrinkage"`` : UCI errors in the target's units, what they are printed as, and what they are.
     ``"random_labels"`` : accuracies and shares of zero weights in %.
+    ``"beside"`` : of each paper, a few of its numbers beside ours, mean ± sd (``docs/results/beside.py``).
     ``"direction_magnitude"`` : test accuracies on MNIST, as shares, without seeds or errors.
 
     Raises ValueError for an unknown name.

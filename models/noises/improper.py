@@ -1,11 +1,14 @@
 """Scale-free laws, which are improper: log-uniform scales, and what they make of a weight."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+from ..laws import divergences
 from ..laws import m_steps as steps
 from ..ppl import PPL
 from .noise import Noise, row_of_one
+
+LOG_UNIFORM = "log-uniform"
 
 
 @cache
@@ -19,8 +22,8 @@ def log_uniform() -> Noise:
     m_step = steps.inverse_gamma(0.0, 0.0, 2)
 
     def program(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
-        flat = p.dist.ImproperUniform(p.dist.constraints.positive, shape, ()).to_event(len(shape))
-        scales = p.sample(name, flat, infer={"improper": "log-uniform", "m_step": m_step})
+        improper = p.dist.ImproperUniform(p.dist.constraints.positive, shape, ()).to_event(len(shape))
+        scales = p.sample(name, improper, infer={"improper": LOG_UNIFORM, "m_step": m_step})
         p.factor(f"{name}.log_uniform", -p.xp.sum(p.xp.log(scales)))
         return scales
 
@@ -39,3 +42,14 @@ def log_uniform() -> Noise:
         m_step=m_step,
         proper=False,
     )
+
+
+def log_uniform_weight(p: PPL, approximate: bool = False) -> tuple[Any, dict[str, Any]]:
+    """The improper law p(w) proportional to 1 / abs(w) of a weight, and the `infer` of its site.
+
+    `approximate` takes the divergence by three constants in place of the exact one.
+    """
+    divergence = divergences.log_uniform_approximate if approximate else divergences.log_uniform
+    gradient = None if approximate else partial(divergences.log_uniform_gradient, p.xp)
+    law = p.unnormalised(LOG_UNIFORM, lambda w: -p.xp.log(p.xp.abs(w)), partial(divergence, p.xp), gradient)
+    return law, {"improper": LOG_UNIFORM}

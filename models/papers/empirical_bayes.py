@@ -10,16 +10,6 @@ makes the ELBO largest, or, under a hyperprior tau ~ Gamma(a, rate b), ELBO + lo
   tau; over log tau it would be 2a + 1, so that the bound on a comes from the parameterisation.
 - Fully Bayesian (appendix C): tau integrated out; the weight is Student t.  This one is a posterior to sample.
 
-==================  =====================================  ========================================
-site                law                                    guide
-==================  =====================================  ========================================
-``layerN.weight``   N(0, 1 / tau)                          N(mu, sigma^2), locally reparameterised
-``layerN.scale``    tau^(-1/2): a parameter (`learned`),   none; none; log-normal
-                    in closed form (`prior`), or drawn
-                    (`student_t`, hierarchical)
-``layerN.bias``     N(0, 1)                                N(mu, sigma^2)
-==================  =====================================  ========================================
-
 A precision that is tuned to the data makes no prior to sample under, so NUTS and SGLD refuse `prior` and `learned`.
 """
 
@@ -32,6 +22,7 @@ from ..ppl import PPL
 from ..weights import parametrisation
 from ..weights.parametrisation import Prior
 from ..weights.structure import iid
+from . import Equation, Paper, Site
 
 NAME = "empirical-Bayes"
 
@@ -58,7 +49,7 @@ def prior(a: float = 1.0, b: float = 0.0) -> Prior:
             return divergences.empirical_bayes_gamma(p.xp, loc, scale, a, b)
 
         law = p.unnormalised(NAME, log_density, pays).expand(shape).to_event(len(shape))
-        return p.sample(f"{name}.weight", law, infer={"improper": NAME})
+        return p.sample(f"{name}.weight", law, infer={"improper": NAME, "instead": "gamma_precision or student_t"})
 
     return sampled
 
@@ -92,3 +83,59 @@ def student_t(a: float = 1.0, b: float = 1.0, form: str = "hierarchical") -> Pri
     w has 2a degrees of freedom and scale sqrt(b / a).  Raises ValueError unless a and b are positive.
     """
     return parametrisation.prior(gamma_precision(a, b), iid, form, sigma0=1.0)
+
+
+PAPER = Paper(
+    name="empirical_bayes",
+    title="Variational dropout via empirical Bayes",
+    authors="Kharitonov, V., Molchanov, D. & Vetrov, D.",
+    year=2018,
+    where="arXiv:1811.00596",
+    idea="Every weight has a normal prior whose precision the data choose; the objective is nearly that of sparse "
+    "variational dropout, without an improper prior, and a Gamma hyperprior trades accuracy for sparsity.",
+    programs={
+        "empirical_bayes": "ARD: tau at its best, in closed form",
+        "empirical_bayes:a=0.51,b=1e-8": "tau at its mode under Gamma(a, rate b)",
+        "student_t:a=1,b=1": "tau drawn: fully Bayesian, a posterior to sample",
+        "student_t:a=1,b=1,form=marginal": "tau integrated out",
+    },
+    sites=(
+        Site("layerN.weight", "N(0, 1 / tau)", "N(mu, sigma^2), locally reparameterised"),
+        Site("layerN.scale", "tau^(-1/2): in closed form, learned, or drawn (student_t)", "none; none; log-normal"),
+        Site("layerN.bias", "N(0, 1)", "N(mu, sigma^2)"),
+    ),
+    equations=(
+        Equation("tau*", "tau = 1 / (mu^2 + sigma^2)", "models.papers.empirical_bayes.prior"),
+        Equation("1", "ARD: a weight pays 1/2 log(1 + mu^2 / sigma^2)", "models.laws.divergences.empirical_bayes"),
+        Equation("2", "sigma^2 = alpha mu^2 at a fixed alpha is Gaussian dropout", "svi:guide=local,alpha=0.5"),
+        Equation("3", "ARD dropout: 1/2 log(1 + 1 / alpha)", "svi:guide=local,parameters=alpha"),
+        Equation("4", "sparse VD, by three constants", "sparse_vd:approximate=1"),
+        Equation(
+            "section 4",
+            "Gamma(a, b): tau = (2a - 1) / (mu^2 + sigma^2 + 2b)",
+            "models.laws.divergences.empirical_bayes_gamma",
+            "a > 1/2 comes from maximising over tau; over log tau it is 2a + 1",
+        ),
+        Equation(
+            "appendix C",
+            "Student t, 2a degrees of freedom, scale sqrt(b / a)",
+            "models.papers.empirical_bayes.student_t",
+        ),
+    ),
+    guide="svi:guide=local,init_scale=0.0067,kl_warmup=12000",
+    protocol={
+        "start": "log sigma ~ N(-5, 0.1^2)",
+        "training": "200 epochs, Adam 1e-3, batch 100, linear decay from epoch 100, KL annealed over 20 epochs",
+        "VGG": "penalty times 0.05; under the Gamma hyperprior log sigma below -4 and no factor",
+        "prediction": "deterministic, at the means",
+        "pruning": "abs(mu) below 0.01",
+        "seeds": "5",
+    },
+    run=(
+        "noisezoo compare student_t:a=2,b=0.1 --data diabetes --network mlp:10 "
+        "--with svi:guide=local,steps=5000,nuts:warmup=300,draws=300",
+        "noisezoo compare empirical_bayes --data mnist --network lenet_300_100 --with "
+        "svi:guide=local,steps=120000,lr=1e-3,batch_size=100,kl_warmup=12000,init_scale=0.0067,draws=10",
+    ),
+    results="results.md#sparse-networks",
+)

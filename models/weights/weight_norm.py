@@ -1,12 +1,12 @@
 """Weight normalisation: w = g v / norm(v), a magnitude and a direction for each unit (Salimans & Kingma 2016).
 
-====================  ==========================================  =============================
-site                  law                                         guides ``local``, ``flipout``
-====================  ==========================================  =============================
-``layerN.base``       v: its direction uniform (`models.ppl.sphere`)  a point
-``layerN.magnitude``  g: half-Cauchy                              log-normal
+====================  ===================================================  =============================
+site                  law                                                  guides ``local``, ``flipout``
+====================  ===================================================  =============================
+``layerN.base``       v: its direction uniform (`models.ppl.sphere`)       a point
+``layerN.magnitude``  g: half-Cauchy                                       log-normal
 ``layerN.weight``     g v / norm(v), deterministic
-====================  ==========================================  =============================
+====================  ===================================================  =============================
 
 A point of v pays nothing, for directions are uniform, and its length is free: a guide with points leaves the law of v
 out, and the law of the length matters to strategies that sample v, or take the mode of all sites.
@@ -66,8 +66,8 @@ def entries(shape: tuple[int, ...], over: str) -> int:
 def check_entries(name: str, shape: tuple[int, ...], over: str) -> None:
     """Raise ValueError unless the vectors have two entries: a single number cannot be turned."""
     if entries(shape, over) < 2:
-        other = over == "outputs" and side(shape, "inputs") == "inputs"
-        fix = "use over='inputs'" if other else "widen the layer"
+        can_change = over == "outputs" and side(shape, "inputs") == "inputs"
+        fix = "use over='inputs'" if can_change else "widen the layer"
         raise ValueError(f"{name} has vectors of a single weight, which cannot be turned; {fix}")
 
 
