@@ -27,7 +27,7 @@ demo: $(RUN_READY)
 	  --with svi,nuts:warmup=500,draws=500,sgld:step_size=0.1,thin=100 --out runs/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

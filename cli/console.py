@@ -31,6 +31,7 @@ def one_sentence(kinds: Any = WRONG, code: int = BAD_INPUT) -> Iterator[None]:
 
 
 def console() -> Console:
+    """The terminal; where there is none, lines of `PIPE_WIDTH`."""
     terminal = Console()
     return terminal if terminal.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
 
@@ -46,6 +47,7 @@ def print_table(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], 
 
 
 def make_table(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], header: bool = True) -> Table:
+    """A table of rich's, the first column never wrapped."""
     table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_header=header)
     for i, name in enumerate(head):
         table.add_column(name, no_wrap=i == 0, overflow="fold")

@@ -58,9 +58,9 @@ CATALOGUE: dict[str, Entry] = {
         rows=569,
         features=dimensionless(
             *(
-                template.format(what)
+                template.format(target_name)
                 for template in ("mean {}", "{} error", "worst {}")
-                for what in (
+                for target_name in (
                     *("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity"),
                     *("concave points", "symmetry", "fractal dimension"),
                 )

@@ -34,6 +34,7 @@ class Entry:
 
 
 def dimensionless(*names: str) -> dict[str, str]:
+    """Features without a unit."""
     return dict.fromkeys(names, "")
 
 

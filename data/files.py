@@ -21,10 +21,10 @@ def find(entry: Entry, file: str) -> Path:
     FileNotFoundError
         There is no such file and it cannot be downloaded; the message says what to put where.
     """
-    return there(entry, file) or _download(entry, file)
+    return local_file(entry, file) or _download(entry, file)
 
 
-def there(entry: Entry, file: str) -> Path | None:
+def local_file(entry: Entry, file: str) -> Path | None:
     """The path of a data set's `file` in a data folder, None if there is none; raises ValueError as `find` does."""
     for folder in _folders():
         path = folder / entry.folder / file
@@ -34,10 +34,10 @@ def there(entry: Entry, file: str) -> Path | None:
 
 
 def _folders() -> Iterator[Path]:
-    if chosen := os.environ.get("NOISEZOO_DATA"):
-        if not Path(chosen).is_dir():
-            raise FileNotFoundError(f"NOISEZOO_DATA is {chosen!r}, which is not a folder: set it to one, or unset it.")
-        yield Path(chosen)
+    if folder := os.environ.get("NOISEZOO_DATA"):
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"NOISEZOO_DATA is {folder!r}, which is not a folder: set it to one, or unset it.")
+        yield Path(folder)
     yield BESIDE_CHECKOUT
 
 

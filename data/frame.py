@@ -143,9 +143,9 @@ def _standardised(x: np.ndarray, mean, scale, names: tuple[str, ...]) -> np.ndar
         z = x - mean
         z /= scale
         z = z.astype(np.float32)
-    bad = ~(np.isfinite(z).all(axis=0) & np.isfinite(scale))
-    if bad.any():
-        raise ValueError(f"column {names[bad.argmax()]!r} holds numbers too large to standardise: rescale it.")
+    not_finite = ~(np.isfinite(z).all(axis=0) & np.isfinite(scale))
+    if not_finite.any():
+        raise ValueError(f"column {names[not_finite.argmax()]!r} holds numbers too large to standardise: rescale it.")
     return z
 
 

@@ -33,5 +33,5 @@ def subset(data: Data, rows: int, seed: int = 0) -> Data:
     """
     if not 1 <= rows <= len(data.y_train):
         raise ValueError(f"rows must lie between 1 and the {len(data.y_train)} of {data.name}, got {rows}")
-    few = np.sort(np.random.default_rng(seed).permutation(len(data.y_train))[:rows])
-    return replace(data, x_train=data.x_train[few], y_train=data.y_train[few])
+    kept = np.sort(np.random.default_rng(seed).permutation(len(data.y_train))[:rows])
+    return replace(data, x_train=data.x_train[kept], y_train=data.y_train[kept])

@@ -58,11 +58,7 @@ def load(name: str, split: int = 0, seed: int | None = None) -> Data:
     else:
         train, test = splits.shuffled(frame[entry.target], entry.task != "regression", 0.1, seed or 0, split)
     return arrays(
-        *(frame, entry.target, entry.task, train, test),
-        name=name,
-        unit=entry.unit,
-        split=split,
-        pixels=entry.pixels,
+        *(frame, entry.target, entry.task, train, test), name=name, unit=entry.unit, split=split, pixels=entry.pixels
     )
 
 

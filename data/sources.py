@@ -16,7 +16,7 @@ from sklearn import datasets
 
 from .catalogue import CATALOGUE, IMDB_NUMBERS
 from .entry import Entry
-from .files import find, there
+from .files import find, local_file
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR_BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")  # the training rows first
@@ -69,14 +69,14 @@ def _read_cifar10(name: str, entry: Entry) -> pd.DataFrame:
 
 def _read_cifar10_subset(name: str, entry: Entry) -> pd.DataFrame:
     """From the file that holds it, else the same rows of the whole data set."""
-    if path := there(entry, "cifar10_subset.npz"):
+    if path := local_file(entry, "cifar10_subset.npz"):
         with np.load(path) as parts:
             images = _channel_last(np.concatenate([parts["x_train"], parts["x_test"]]))
             labels = np.concatenate([parts["y_train"], parts["y_test"]])
     else:
-        whole = CATALOGUE["cifar10"]
-        images, labels = _cifar10(whole)
-        rows = np.r_[: entry.train, whole.train : whole.train + entry.rows - entry.train]
+        cifar10 = CATALOGUE["cifar10"]
+        images, labels = _cifar10(cifar10)
+        rows = np.r_[: entry.train, cifar10.train : cifar10.train + entry.rows - entry.train]
         images, labels = images[rows], labels[rows]
     return _table(images, pd.Categorical.from_codes(labels, CIFAR_CLASSES), entry)
 
@@ -111,7 +111,7 @@ def _read_year(name: str, entry: Entry) -> pd.DataFrame:
 
 def _read_imdb(name: str, entry: Entry) -> pd.DataFrame:
     """From the file of word numbers if it is there, else from the texts."""
-    if path := there(replace(entry, files=IMDB_NUMBERS), *IMDB_NUMBERS):
+    if path := local_file(replace(entry, files=IMDB_NUMBERS), *IMDB_NUMBERS):
         with np.load(path) as parts:
             numbers = [(parts[f"{p}_tokens"], parts[f"{p}_offsets"]) for p in ("train", "test")]
             labels = np.concatenate([parts["train_label"], parts["test_label"]])
@@ -149,11 +149,11 @@ def _shuffled(texts: dict, seed: int) -> dict:
 
 def _occurs(tokens: np.ndarray, offsets: np.ndarray, words: int) -> np.ndarray:
     """Whether each of the words 1 .. `words` occurs in each text (texts, words), one byte each."""
-    found = np.zeros((len(offsets) - 1, words), np.uint8)
-    rows = np.repeat(np.arange(len(found)), np.diff(offsets))
-    known = (tokens >= 1) & (tokens <= words)
-    found[rows[known], tokens[known].astype(int) - 1] = 1
-    return found
+    occurs = np.zeros((len(offsets) - 1, words), np.uint8)
+    rows = np.repeat(np.arange(len(occurs)), np.diff(offsets))
+    in_vocabulary = (tokens >= 1) & (tokens <= words)
+    occurs[rows[in_vocabulary], tokens[in_vocabulary].astype(int) - 1] = 1
+    return occurs
 
 
 def _table(x: np.ndarray, y, entry: Entry) -> pd.DataFrame:

@@ -133,7 +133,7 @@ def structure(name: str) -> Structure:
 def prior(spec: str, structure: str = "ard", form: str = "expanded", sigma0: float | None = None) -> Prior:
     """The prior of weights that `spec` names: a noise under a structure in a form, or a prior of `PRIORS`.
 
-    Raises ValueError as `noise` and `weight.prior` do, and for what a prior of `PRIORS` does not have.
+    Raises ValueError as `noise` and `parametrisation.prior` do, and for what a prior of `PRIORS` does not have.
     """
     name, _, text = spec.partition(":")
     if name not in PRIORS:

@@ -46,44 +46,44 @@ def check_noise(f: Noise | Callable) -> list[str]:
     return _of_log_joint(noise)
 
 
-def _of_runs(noise: Noise, where: str) -> list[str]:
+def _of_runs(noise: Noise, name: str) -> list[str]:
     """The problems at the first shape that has any."""
-    return next(filter(None, (_of_run(noise, where, shape) for shape in SHAPES)), [])
+    return next(filter(None, (_of_run(noise, name, shape) for shape in SHAPES)), [])
 
 
-def _of_run(noise: Noise, where: str, shape: tuple[int, ...]) -> list[str]:
+def _of_run(noise: Noise, name: str, shape: tuple[int, ...]) -> list[str]:
     """What a run of the program at `shape` shows: in its sites, and in what it returns."""
-    label, returned = LABELS[where], []
+    label, returned = LABELS[name], []
     try:
-        sites = _trace(noise, where, shape, returned)
-        _trace(noise, where, shape, returned)
+        sites = _trace(noise, name, shape, returned)
+        _trace(noise, name, shape, returned)
     except NotImplementedError:
         return [f"{WARNING}it is improper: no draws, and no NUTS; declare that by Noise(f, name, proper=False)"]
     except Exception as error:
         message = str(error).strip().split("\n")[0]
         return [f"in {label} it raises {type(error).__name__} at shape {shape}: {message}"]
-    found = [_of_value(returned[0], where, shape), *map(_of_site, sites.values())]
-    if found[0] is None and not np.array_equal(*map(_numpy, returned), equal_nan=True):
-        found.append("it gives other scales at the same seed: draw only through p.sample")
-    return [problem for problem in found if problem]
+    problems = [_of_value(returned[0], name, shape), *map(_of_site, sites.values())]
+    if problems[0] is None and not np.array_equal(*map(_numpy, returned), equal_nan=True):
+        problems.append("it gives other scales at the same seed: draw only through p.sample")
+    return [problem for problem in problems if problem]
 
 
-def _trace(noise: Noise, where: str, shape: tuple[int, ...], returned: list) -> dict[str, Any]:
+def _trace(noise: Noise, name: str, shape: tuple[int, ...], returned: list) -> dict[str, Any]:
     def program(x: Any) -> None:
         returned.append(noise.program(ppl(x), NAME, shape))
 
-    one = language(where).xp.ones(shape)
-    return trace(program, 0, one, values=None if noise.proper else {NAME: one})
+    ones = language(name).xp.ones(shape)
+    return trace(program, 0, ones, values=None if noise.proper else {NAME: ones})
 
 
-def _of_value(scales: Any, where: str, shape: tuple[int, ...]) -> str | None:
+def _of_value(scales: Any, name: str, shape: tuple[int, ...]) -> str | None:
     try:
-        right = ppl(scales).name == where
+        right = ppl(scales).name == name
     except TypeError:
         right = False
     if not right:
         kind = f"{type(scales).__module__.partition('.')[0]} {type(scales).__name__}".removeprefix("builtins ")
-        return f"in {LABELS[where]} it returns a {kind}: return what p.sample gives, changed only by p.xp functions"
+        return f"in {LABELS[name]} it returns a {kind}: return what p.sample gives, changed only by p.xp functions"
     if tuple(scales.shape) != shape:
         fix = "sample from D(...).expand(shape).to_event(len(shape))"
         return f"it returns shape {tuple(scales.shape)} where {shape} is asked for: {fix}"
@@ -118,7 +118,7 @@ def _of_draws(noise: Noise) -> list[str]:
 
 def _of_log_joint(noise: Noise) -> list[str]:
     values = _values(noise)
-    ours, theirs = (_log_joint(noise, where, values) for where in ("numpyro", "pyro"))
+    ours, theirs = (_log_joint(noise, name, values) for name in ("numpyro", "pyro"))
     if math.isclose(ours, theirs, rel_tol=1e-4, abs_tol=1e-4):
         return []
     return [f"{WARNING}its log joint at the same draw is {ours:.6g} in NumPyro and {theirs:.6g} in Pyro"]
@@ -131,8 +131,8 @@ def _values(noise: Noise) -> dict[str, np.ndarray]:
     return {s["name"]: np.array(s["value"], np.float32) for s in latent}
 
 
-def _log_joint(noise: Noise, where: str, values: dict[str, np.ndarray]) -> float:
-    xp = language(where).xp
+def _log_joint(noise: Noise, name: str, values: dict[str, np.ndarray]) -> float:
+    xp = language(name).xp
     program = lambda x: noise.program(ppl(x), NAME, (3,))  # noqa: E731
     return float(log_joint(program, {k: xp.asarray(v) for k, v in values.items()}, xp.ones(3)))
 

@@ -21,16 +21,17 @@ def from_file(spec: str) -> Noise:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {file}; check the path of your noise")
     module = _run(path)
-    own = [k for k, v in vars(module).items() if _is_own(k, v, module)]
+    functions = [k for k, v in vars(module).items() if _is_own(k, v, module)]
     if not name:
-        raise ValueError(f"say which function of {file} is the noise, as in '{file}:{own[0] if own else 'function'}'")
+        example = functions[0] if functions else "function"
+        raise ValueError(f"say which function of {file} is the noise, as in '{file}:{example}'")
     if not hasattr(module, name):
-        raise unknown(f"function of {file}", name, own)
-    found = getattr(module, name)
-    if not callable(found):
-        kind = type(found).__name__
+        raise unknown(f"function of {file}", name, functions)
+    function = getattr(module, name)
+    if not callable(function):
+        kind = type(function).__name__
         raise TypeError(f"{name} in {file} is a {kind}; a noise is a function (p, name, shape) -> scales")
-    return as_noise(found)
+    return as_noise(function)
 
 
 def _run(path: Path) -> Any:
@@ -46,8 +47,8 @@ def _run(path: Path) -> Any:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         line = error.lineno if isinstance(error, SyntaxError) else _line(error, path)
-        where = f"{path}, line {line}" if line else str(path)
-        raise ImportError(f"{where} does not import: {type(error).__name__}: {error}") from error
+        place = f"{path}, line {line}" if line else str(path)
+        raise ImportError(f"{place} does not import: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
     return module

@@ -1,6 +1,7 @@
 """What all tests share: JAX on the CPU, no windows, one thread per worker, and the languages that are installed."""
 
 import os
+import tempfile
 from importlib.util import find_spec
 
 import pytest
@@ -9,13 +10,28 @@ import pytest
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Tests compile thousands of small programs: XLA's older emitters take two thirds of the time that the new ones take.
-# They are to go from XLA; a jaxlib that calls the flag unknown has done so, and the line can go too.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+# Tests compile thousands of small programs and run each for a moment: with little optimisation, on one thread, and with
+# XLA's older emitters that takes half of the time.  (Without any, nets take ten times as long.)  The emitters are
+# to go from XLA; a jaxlib that calls the flag unknown has done so, and the flag can go too.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=1 --xla_cpu_parallel_codegen_split_count=1 --xla_cpu_use_fusion_emitters=false",
+)
 
 PYRO = find_spec("pyro") is not None and find_spec("torch") is not None
 LANGUAGES = ["numpyro", "pyro"] if PYRO else ["numpyro"]
 collect_ignore = [] if PYRO else ["inference/pyro"]  # they import torch
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What one process compiles is there for the others of this run: workers, and programs that tests start."""
+    if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="noisezoo-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 
 
 @pytest.fixture(params=LANGUAGES)

@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def modules():
     for module in pkgutil.walk_packages(noisezoo.__path__, "noisezoo.", onerror=_raise):
-        marks = [pytest.mark.needs_pyro] if module.name.startswith("noisezoo.inference.pyro.") else []
+        marks = [pytest.mark.needs_pyro] if ".pyro." in f"{module.name}." else []
         yield pytest.param(module.name, marks=marks)
 
 

@@ -36,10 +36,10 @@ class Checkpoint:
         arrays = {
             f"{part}/{k}": np.ascontiguousarray(v) for part in records.blocks for k, v in records.joined(part).items()
         }
-        facts = {"run": self._run, "step": str(records.step), "done": json.dumps(records.done)}
+        metadata = {"run": self._run, "step": str(records.step), "done": json.dumps(records.done)}
         part = self.path.with_name(self.path.name + ".part")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({**leaves, **arrays}, part, metadata=facts)
+        save_file({**leaves, **arrays}, part, metadata=metadata)
         os.replace(part, self.path)
         self._saved = time.monotonic()
 
@@ -50,19 +50,19 @@ class Checkpoint:
 
         try:
             with safe_open(self.path, framework="numpy") as file:
-                facts = file.metadata() or {}
+                metadata = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(f"{self.path} is not a whole checkpoint; delete it to start afresh") from error
-        if facts.get("run") != self._run:
+        if metadata.get("run") != self._run:
             raise ValueError(
                 f"{self.path} is of another run (settings, seed or data differ); delete it or name another"
             )
         tree = jax.tree.structure(like)
         state = jax.tree.unflatten(tree, [arrays[f"state/{i}"] for i in range(tree.num_leaves)])
-        records = Records(step=int(facts["step"]), done=json.loads(facts["done"]))
+        records = Records(step=int(metadata["step"]), done=json.loads(metadata["done"]))
         for part in records.blocks:
-            found = {k.removeprefix(f"{part}/"): v for k, v in arrays.items() if k.startswith(f"{part}/")}
-            if found:
-                records.blocks[part].append(found)
+            block = {k.removeprefix(f"{part}/"): v for k, v in arrays.items() if k.startswith(f"{part}/")}
+            if block:
+                records.blocks[part].append(block)
         return state, records

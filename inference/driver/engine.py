@@ -23,7 +23,7 @@ from ..target.sites import Arrays
 
 RECORDS = 100  # at most so many records a block
 BUFFER = 2**26  # bytes that the records of a block may take
-STEP, DRAW, READY = range(3)  # streams of random keys
+STEP, DRAW, AFTER_WARMUP = range(3)  # streams of random keys
 
 
 class Engine:
@@ -43,24 +43,24 @@ class Engine:
         return engine
 
     def _start(self, algorithm: Algorithm, seeds: Sequence[int], data: Sequence[tuple[Any, Any]]) -> None:
-        at = time.perf_counter()
+        began = time.perf_counter()
         self._algorithm, self._axes = algorithm, _axes(algorithm, len(data))
         init, _, draw = _jitted(algorithm)
         keys = [list(jax.random.split(jax.random.PRNGKey(seed), algorithm.chains)) for seed in seeds]
-        states = [[_as_arrays(init(key, *one)) for key in own] for own, one in zip(keys, data, strict=True)]
-        one = jax.eval_shape(draw, keys[0][0], states[0][0], *data[0])
-        size = len(data) * algorithm.chains * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(one))
+        states = [[_as_arrays(init(key, *xy)) for key in chains] for chains, xy in zip(keys, data, strict=True)]
+        record = jax.eval_shape(draw, keys[0][0], states[0][0], *data[0])
+        size = len(data) * algorithm.chains * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(record))
         self.records = int(np.clip(BUFFER // max(size, 1), 1, RECORDS))
         if None in self._axes:
-            keys, states = ([[_stacked(own)] for own in part] for part in (keys, states))
-        shared = [[one] * len(own) for own, one in zip(keys, data, strict=True)]
-        lanes: list[list] = [[lane for own in part for lane in own] for part in (keys, states, shared)]
+            keys, states = ([[_stacked(chains)] for chains in part] for part in (keys, states))
+        shared = [[xy] * len(chains) for chains, xy in zip(keys, data, strict=True)]
+        lanes: list[list] = [[lane for chains in part for lane in chains] for part in (keys, states, shared)]
         self._keys, self.state, self._data = [[_stacked(part)] for part in lanes] if 0 in self._axes else lanes
         self._threads = min(len(self.state), _cores()) if algorithm.method == "parallel" else 1
         lane = (self._keys[0], self.state[0], *self._data[0])
         leaves, tree = jax.tree.flatten(jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), lane))
         self._block = _compiled(algorithm, self._axes, self.records, tuple(leaves), tree)
-        self.compile_seconds = time.perf_counter() - at
+        self.compile_seconds = time.perf_counter() - began
 
     def block(self, step: int, record: int, count: int, thin: int, last: int) -> dict[str, dict[str, np.ndarray]]:
         """Run `count` records of `thin` steps, none beyond step `last`; arrays (chain, count, ...) by part and name.
@@ -83,15 +83,15 @@ class Engine:
         self.state = [state for state, _ in results]
         records = [records for _, records in results]
         if last == self._algorithm.warmup:
-            records = [{**made, "sites": {}, "stats": {}} for made in records]
+            records = [{**recorded, "sites": {}, "stats": {}} for recorded in records]
         return _gather(records, count, len(self._axes))
 
-    def ready(self, step: int) -> None:
+    def after_warmup(self, step: int) -> None:
         """What the algorithm does between warmup and draws."""
-        if self._algorithm.ready is not None:
-            ready = _mapped(self._algorithm.ready, self._axes)
+        if self._algorithm.after_warmup is not None:
+            after_warmup = _mapped(self._algorithm.after_warmup, self._axes)
             lanes = zip(self._keys, self.state, self._data, strict=True)
-            self.state = [ready(key, state, *data) for key, state, data in lanes]
+            self.state = [after_warmup(key, state, *data) for key, state, data in lanes]
 
     def moments(self) -> tuple[Arrays, Arrays]:
         """Mean and sd (chain, ...) by site, of a guide that has them."""
@@ -109,7 +109,7 @@ def _axes(algorithm: Algorithm, sets: int) -> tuple[int | None, ...]:
     warmup and draws: a small net's step costs about the same for many.  A sampler's lanes are of unequal length.
     """
     vectorised = algorithm.method == "vectorised"
-    together = sets > 1 and (vectorised or (not algorithm.independent_chains and algorithm.ready is None))
+    together = sets > 1 and (vectorised or (not algorithm.independent_chains and algorithm.after_warmup is None))
     return (0,) * together + (None,) * ((vectorised or together) and algorithm.chains > 1)
 
 
@@ -204,8 +204,8 @@ def _gather(lanes: list, count: int, axes: int) -> dict[str, Arrays]:
 
     Copies: a view of one record would keep the memory of the whole buffer.
     """
-    cut = (slice(None),) * axes + (slice(count),)
-    return _joined([jax.tree.map(lambda a: np.asarray(a)[cut].copy(), lane) for lane in lanes], axes)
+    recorded = (slice(None),) * axes + (slice(count),)
+    return _joined([jax.tree.map(lambda a: np.asarray(a)[recorded].copy(), lane) for lane in lanes], axes)
 
 
 def _joined(lanes: list, axes: int) -> Any:

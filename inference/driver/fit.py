@@ -40,7 +40,7 @@ def fit(
     config : settings of a strategy: `SVI`, `NUTS` or `SGLD`.
     x, y : the data, (rows, features) and (rows,); JAX arrays run in NumPyro, torch tensors in Pyro.
     seed : the run is a function of it.
-    progress : show a bar; or a function ``(done, total, message)`` that is told instead.
+    progress : show a bar; or a function ``(done, total, message)`` to call instead.
     checkpoint : a file that holds the state as the run goes (JAX only); if it exists the run goes on from there, and
         gives what an uninterrupted run would have given.
     watch : called a hundred times while a guide of independent normals is fitted, with its means and standard
@@ -71,16 +71,16 @@ def fit_checked(
     checkpoint: str | Path | None = None,
     watch: Watch | None = None,
 ) -> Fit:
-    """`fit` to data whose arrays were looked at; in JAX `x` may be a pytree with a shape and rows, as `em.Given` is."""
+    """`fit` to checked data; in JAX `x` may be a pytree with a shape and rows, as `type_ii.Given` is."""
     algorithm, engine_class = bind(language, config, model, x, y)
     if watch is not None and (algorithm.moments is None or algorithm.independent_chains or algorithm.approximation):
         raise ValueError(
             f"watch needs a guide of independent normals: svi with guide local or flipout, not {config.name}"
         )
     saved = Checkpoint(checkpoint, language, config, seed, x, y) if checkpoint else None
-    with progress_bar(config.name, progress) as tell:
+    with progress_bar(config.name, progress) as report_progress:
         engine = engine_class(algorithm, seed, x, y)  # compiles, which takes a while
-        records = run_loop(algorithm, engine, config.name, tell, saved, watch)
+        records = run_loop(algorithm, engine, config.name, report_progress, saved, watch)
     return as_fit(config, language, algorithm, records)
 
 
@@ -111,8 +111,8 @@ def _stamp(path: str | None) -> tuple[int, int] | None:
     """What tells one content of a file from another, if it is there."""
     if path is None or not Path(path).is_file():
         return None
-    about = Path(path).stat()
-    return about.st_mtime_ns, about.st_size
+    status = Path(path).stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def as_fit(config: Any, language: str, algorithm: Algorithm, records: dict[str, Any]) -> Fit:
@@ -131,9 +131,9 @@ def check_data(p: PPL, config: Any, x: Any, y: Any) -> None:
     """Raise ValueError for data without rows, that are not finite, or are fewer than a minibatch."""
     if x.shape[0] == 0:
         raise ValueError("the data have no rows")
-    for what, array in (("x", x), ("y", y)):
+    for name, array in (("x", x), ("y", y)):
         if not p.xp.all(p.xp.isfinite(array)):
-            raise ValueError(f"{what} holds NaN or infinite values; clean or impute them first")
+            raise ValueError(f"{name} holds NaN or infinite values; clean or impute them first")
     size = getattr(config, "batch_size", None)
     if size is not None and size > x.shape[0]:
         raise ValueError(f"{config.name}: batch_size {size} is more than the {x.shape[0]} rows")

@@ -38,19 +38,19 @@ def fit_many(
     algorithm, engine_class = bind("numpyro", config, model, xs[0], ys[0])
     failed: dict[int, FloatingPointError] = {}
 
-    def check(what: str, step: int, block: dict[str, Arrays]) -> None:
+    def check(strategy: str, step: int, block: dict[str, Arrays]) -> None:
         for i in set(range(len(xs))) - set(failed):
             try:
-                check_finite(what, step, {part: _lanes(v, i, algorithm.chains) for part, v in block.items()})
+                check_finite(strategy, step, {part: _lanes(v, i, algorithm.chains) for part, v in block.items()})
             except FloatingPointError as error:
                 failed[i] = error
         if len(failed) == len(xs):
             raise failed[0]
 
-    with progress_bar(config.name, progress) as tell:
+    with progress_bar(config.name, progress) as report_progress:
         engine = engine_class.of_many(algorithm, seeds, list(zip(xs, ys, strict=True)))
         try:
-            records = run_loop(algorithm, engine, config.name, tell, None, None, check)
+            records = run_loop(algorithm, engine, config.name, report_progress, None, None, check)
         except FloatingPointError:
             return [failed[i] for i in range(len(xs))]
     records["seconds"] = {k: v / len(xs) for k, v in records["seconds"].items()}

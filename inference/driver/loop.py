@@ -28,15 +28,15 @@ NEVER = np.iinfo(np.int32).max
 def run_loop(
     algorithm: Algorithm,
     engine: Any,
-    what: str,
-    tell: Progress,
+    strategy: str,
+    report_progress: Progress,
     saved: Checkpoint | None,
     watch: Watch | None,
     check: Check | None = None,
 ) -> dict[str, Any]:
-    """Warmup, `ready`, draws, in blocks that take about PATIENCE seconds each; returns the rest of a `Fit`.
+    """Warmup, `after_warmup`, draws, in blocks that take about PATIENCE seconds each; returns the rest of a `Fit`.
 
-    `check` raises if a block is not finite; by default `_check_finite`.
+    `check` raises if a block is not finite; by default `check_finite`.
     """
     warm_thin = max(algorithm.warmup // HISTORY, 1)
     plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
@@ -49,19 +49,19 @@ def run_loop(
         for phase, (records, thin) in plan.items():
             last, count = (algorithm.warmup if phase == "warmup" else NEVER), 1
             while (done := so_far.done[phase]) < records:
-                at = time.perf_counter()
+                began = time.perf_counter()
                 if phase == "draws" and done == 0:
-                    engine.ready(so_far.step)
+                    engine.after_warmup(so_far.step)
                 count = 1 if watch is not None and phase == "warmup" else min(count, records - done, engine.records)
                 block = engine.block(so_far.step, done, count, thin, last)
-                took = time.perf_counter() - at
+                elapsed = time.perf_counter() - began
                 if watch is not None and phase == "warmup":
                     block["info"].update(_watched(watch, *engine.moments()))
-                (check or check_finite)(what, so_far.step, block)
+                (check or check_finite)(strategy, so_far.step, block)
                 so_far.add(phase, block, count, min(so_far.step + count * thin, last))
-                seconds[phase] += took
-                tell(sum(so_far.done.values()), total, so_far.message(phase))
-                count = max(1, int(count * np.clip(PATIENCE / max(took, 1e-9), 0.25, 4.0)))
+                seconds[phase] += elapsed
+                report_progress(sum(so_far.done.values()), total, so_far.message(phase))
+                count = max(1, int(count * np.clip(PATIENCE / max(elapsed, 1e-9), 0.25, 4.0)))
                 if saved is not None:
                     saved.save(engine.state, so_far)
     except KeyboardInterrupt:
@@ -80,15 +80,16 @@ def run_loop(
 def _watched(watch: Watch, loc: Arrays, scale: Arrays) -> Arrays:
     """What `watch` says of each chain, as one record (chain, 1) by name."""
     chains = range(len(next(iter(loc.values()))))
-    said = [watch(*({k: v[chain] for k, v in part.items()} for part in (loc, scale))) for chain in chains]
-    return {name: np.array([[row[name]] for row in said], dtype=float) for name in said[0]}
+    rows = [watch(*({k: v[chain] for k, v in part.items()} for part in (loc, scale))) for chain in chains]
+    return {name: np.array([[row[name]] for row in rows], dtype=float) for name in rows[0]}
 
 
-def check_finite(what: str, step: int, block: dict[str, Arrays]) -> None:
+def check_finite(strategy: str, step: int, block: dict[str, Arrays]) -> None:
     """Raise FloatingPointError if anything in a block is NaN, or a draw is infinite."""
-    bad = [k for k, v in block["info"].items() if np.isnan(v).any()]
-    bad += [k for k, v in block["finite"].items() if not v.all()]
-    if bad:
+    broken = [k for k, v in block["info"].items() if np.isnan(v).any()]
+    broken += [k for k, v in block["finite"].items() if not v.all()]
+    if broken:
         raise FloatingPointError(
-            f"{what} stopped soon after step {step}: {bad[0]} is no longer finite; a smaller lr or step_size may help"
+            f"{strategy} stopped soon after step {step}: {broken[0]} is no longer finite; "
+            "a smaller lr or step_size may help"
         )

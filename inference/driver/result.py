@@ -1,9 +1,4 @@
-"""Judging a fit in function space: convergence, accuracy, calibration, distance to a reference, and a plain verdict.
-
-The weights of a network are not identified (units can be permuted, signs flipped), so R-hat and ESS are those of f(x)
-at the test rows, the worst row counting.  Everything is computed from a DataTree of `draws`, so that a saved fit can be
-judged again.  A number that has no meaning for a fit is NaN.
-"""
+"""A fit: what the driver returns, in either language."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -5,13 +5,13 @@ turns:
 
 - E-step: a strategy infers the weights at fixed scales, for their moments E w^2 = mean^2 + variance.
 - M-step: lambda maximises log p(lambda^k) - sum over its weights of [log sd(w) + E w^2 / (2 sd(w)^2)], in closed form
-  where the noise has one, else numerically (`scales`).  k is that of `models.laws.m_steps`; 1 without a closed form.
+  where the noise has one, else numerically (`m_step`).  k is that of `laws.m_steps`; 1 without a closed form.
 
 Every E-step begins afresh with the same seed.  So it is a function of the scales alone, random numbers and all, and EM
 has a fixed point even if the moments are Monte-Carlo estimates: that of those estimates.
 
-Source: Nalisnick, Anandkumar & Smyth (2015), section 4, with eqs 9, 12 and 13 put right (`models.papers.scale_mixture`);
-Tipping (2001) for the relevance vector machine.
+Source: Nalisnick, Anandkumar & Smyth (2015), section 4, with eqs 9, 12 and 13 put right
+(`papers.scale_mixture`); Tipping (2001) for the relevance vector machine.
 """
 
 import logging
@@ -35,7 +35,7 @@ from .progress import Progress, progress_bar
 from .result import Fit, last_elbo
 
 FIX = "use a prior with a noise, in form='hierarchical'"
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Estimate(NamedTuple):
@@ -98,7 +98,7 @@ def em(
     tolerance : EM ends where no log lambda changes by as much.
     sweeps : how often scales that multiply one another take turns in an M-step.
     seed : of every E-step.
-    progress : show a bar; or a function ``(done, total, message)`` that is told instead.
+    progress : show a bar; or a function ``(done, total, message)`` to call instead.
     start : scales to begin with, by site; by default 1, or the middle of their interval.
 
     `bound` in the trace is E_q log p(y, w given lambda) + H[q] + log p(lambda^k): never above the logarithm of what is
@@ -110,20 +110,20 @@ def em(
     Where an E-step fails or Ctrl-C ends it, after the first iteration, the iterations before it are returned.
     """
     _check(config, x, y, iterations, tolerance, sweeps, start)
-    found = sites(model, x, y)
-    refuse_discrete("em", found)
-    names = by_site.named("em", found.latent, FIX)
+    latent_sites = sites(model, x, y)
+    refuse_discrete("em", latent_sites)
+    names = by_site.named("em", latent_sites.latent, FIX)
     trace = by_site.tracer(model, x, y)
     with jax.enable_x64(True):
         first = trace({})
         steps = by_site.closed_forms(first, names)
-        weights = [name for name in found.latent if is_weight(name, first[name]["value"].shape)]
+        weights = [name for name in latent_sites.latent if is_weight(name, first[name]["value"].shape)]
         values = _first(first, names, start)
         maximise = by_site.maximiser(trace, names, sweeps)
         log_prior = jax.jit(lambda values: by_site.log_prior(steps, trace(values)))
     rows: list[dict[str, float]] = []
     last: Any = None
-    with progress_bar("em", progress) as tell:
+    with progress_bar("em", progress) as report_progress:
         try:
             while len(rows) < iterations and not _converged(rows, tolerance):
                 given = Given(x, {name: jnp.asarray(v, x.dtype) for name, v in values.items()})
@@ -138,15 +138,16 @@ def em(
                 bound, joint = (prior + part for part in bounds(fitted))
                 values, last = new, (loc, scale, fitted)
                 rows.append({"iteration": len(rows) + 1, "bound": bound, "log_joint": joint, "change": change})
-                tell(len(rows), iterations, f"change {change:.3g}, bound {bound:.6g}".removesuffix(", bound nan"))
+                message = f"change {change:.3g}, bound {bound:.6g}".removesuffix(", bound nan")
+                report_progress(len(rows), iterations, message)
         except (KeyboardInterrupt, FloatingPointError, ValueError) as error:
             if not rows:
                 raise
-            log.warning(f"em ends after {len(rows)} of {iterations} iterations: {str(error) or 'interrupted'}")
+            logger.warning(f"em ends after {len(rows)} of {iterations} iterations: {str(error) or 'interrupted'}")
     with jax.enable_x64(True):
         ends = by_site.at_ends(first, names, values)
     if ends:
-        log.warning(
+        logger.warning(
             f"em: {ends[0]} ran to an end of its interval, where the density of its noise has a pole; the scales there "
             "are the last that single precision holds; with beta take both parameters above 1"
         )
@@ -171,10 +172,10 @@ def _check(config: Any, x: Any, y: Any, iterations: int, tolerance: float, sweep
 def _held(model: Callable) -> Callable:
     """The program of `Given` inputs, its scales held: to all who look at it there are none."""
 
-    def given(x: Given, y: Any = None, **more: Any) -> Any:
-        held = handlers.substitute(model, data=x.scales)
+    def given(x: Given, y: Any = None, **kwargs: Any) -> Any:
+        program = handlers.substitute(model, data=x.scales)
         with handlers.block(hide_fn=lambda site: by_site.is_scale(site.get("name") or "")):
-            return held(x.x, y, **more)
+            return program(x.x, y, **kwargs)
 
     return given
 
@@ -188,11 +189,11 @@ def _first(sites: dict, names: list[str], start: Arrays | None) -> Arrays:
         values[name] = np.asarray((start or {}).get(name, middle), np.float64)
         if values[name].shape != shape:
             raise ValueError(f"em: start of {name} has shape {values[name].shape}; it needs {shape}")
-        free = values[name] if bijection is None else bijection.inv(jnp.asarray(values[name]))
-        if not (np.isfinite(free).all() and values[name].all()):
+        unconstrained = values[name] if bijection is None else bijection.inv(jnp.asarray(values[name]))
+        if not (np.isfinite(unconstrained).all() and values[name].all()):
             raise ValueError(f"em: start of {name} must lie inside the support of its noise, and not be 0")
     for name in start or {}:
-        if name not in values and not any(known.startswith(f"{name}.") for known in values):  # made of those
+        if name not in values and not any(site.startswith(f"{name}.") for site in values):  # made of those
             raise unknown("scale", name, values)
     return values
 
@@ -224,8 +225,8 @@ def _change(old: Arrays, new: Arrays, dtype: Any) -> float:
     """The largest change of log lambda; raises FloatingPointError if a scale is zero or not finite as a `dtype`."""
     for name, value in new.items():
         with np.errstate(over="ignore"):
-            held = value.astype(dtype)
-        if not (np.isfinite(held).all() and held.all()):
+            rounded = value.astype(dtype)
+        if not (np.isfinite(rounded).all() and rounded.all()):
             raise FloatingPointError(f"{name} is zero or not finite; a proper noise keeps it from running there")
     return max(float(np.max(np.abs(np.log(np.abs(new[name] / old[name]))))) for name in new)
 
@@ -235,6 +236,6 @@ def _estimate(trace: Callable, values: Arrays, last: tuple, rows: list[dict[str,
 
     loc, scale, fitted = last
     with jax.enable_x64(True):
-        made = {k: s for k, s in trace(values).items() if by_site.is_scale(k) and s["type"] == "deterministic"}
-    every = {**values, **{name: np.asarray(site["value"]) for name, site in made.items()}}
-    return Estimate(every, loc, scale, pd.DataFrame(rows), fitted, converged)
+        deterministic = {k: s for k, s in trace(values).items() if by_site.is_scale(k) and s["type"] == "deterministic"}
+    scales = {**values, **{name: np.asarray(site["value"]) for name, site in deterministic.items()}}
+    return Estimate(scales, loc, scale, pd.DataFrame(rows), fitted, converged)

@@ -16,6 +16,7 @@ def samples(tree: Any, group: str, name: str) -> np.ndarray:
 
 
 def test_target(tree: Any) -> np.ndarray:
+    """The targets (rows,) at the test rows, in their own units."""
     return tree["predictions_constant_data"]["y"].values
 
 
@@ -56,8 +57,8 @@ def classification(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict[st
 def error_and_density(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict[str, float]:
     """``accuracy``, or ``rmse`` where the target is real, and ``mlpd``, from function values and log densities."""
     if not np.issubdtype(y.dtype, np.floating):
-        found = classification(y, f, log_lik)
-        return {"accuracy": found["accuracy"], "mlpd": found["mlpd"]}
+        scores = classification(y, f, log_lik)
+        return {"accuracy": scores["accuracy"], "mlpd": scores["mlpd"]}
     rmse = float(np.sqrt(np.mean((f.mean(axis=0, dtype=np.float64) - y) ** 2)))
     return {"rmse": rmse, "mlpd": _mean_log_density(log_lik)}
 

@@ -33,13 +33,13 @@ def convergence(tree: Any) -> dict[str, float]:
     if not tree.attrs["independent_chains"]:
         return {}
     arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
-    found = mixing(values(tree))
+    diagnostics = mixing(values(tree))
     stats = tree.children.get("sample_stats", {})
     if "diverging" in stats:
-        found["divergences"] = int(stats["diverging"].sum())
+        diagnostics["divergences"] = int(stats["diverging"].sum())
     if "energy" in stats:
-        found["ebfmi"] = float(np.min(arviz_stats.bfmi(stats["energy"].values, chain_axis=0, draw_axis=1)))
-    return found
+        diagnostics["ebfmi"] = float(np.min(arviz_stats.bfmi(stats["energy"].values, chain_axis=0, draw_axis=1)))
+    return diagnostics
 
 
 def mixing(f: np.ndarray) -> dict[str, float]:

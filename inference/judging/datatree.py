@@ -48,7 +48,7 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
     y, y_test = arrays(fit.ppl, data.y_train, data.y_test)
     train = predict(model, fit.draws, x, y, seed)
     test = predict(model, fit.draws, x_test, y_test, seed + 1)
-    prior, prior_predictive, why = _prior(model, fit, data, x, y, seed)
+    prior, prior_predictive, no_prior = _prior(model, fit, data, x, y, seed)
     groups = {
         "posterior": fit.draws,
         "functionals": functionals(fit.draws, data.y_scale),
@@ -59,11 +59,7 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         "prior_predictive": prior_predictive,
         "observed_data": {"y": _original(data.y_train, data)},
         "constant_data": {"x": data.x_train} if data.x_train.size <= INPUTS else {},
-        "predictions": {
-            "y": _original(test.y, data),
-            "f": _original(test.f, data),
-            "log_lik": _log_lik(test, data),
-        },
+        "predictions": {"y": _original(test.y, data), "f": _original(test.f, data), "log_lik": _log_lik(test, data)},
         "predictions_constant_data": {
             **({"x": data.x_test} if data.x_test.size <= INPUTS else {}),
             "y": _original(data.y_test, data),
@@ -71,7 +67,7 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
     }
     dims, coords = _names(groups, data)
     tree = from_dict(
-        {name: found for name, found in groups.items() if found},
+        {name: values for name, values in groups.items() if values},
         dims=dims,
         coords={**coords, "row": np.arange(len(data.y_train))},
         pred_dims=dims,
@@ -82,10 +78,12 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         tree["history"] = xr.DataTree(xr.Dataset({k: (("chain", "record"), v) for k, v in fit.history.items()}))
     if fit.loc:
         sites = {**fit.loc, **{f"{name}.sd": values for name, values in fit.scale.items()}}
-        known = {str(name): ("chain", *site.dims[2:]) for name, site in tree["posterior"].data_vars.items()}
-        found = {k: (known[k.removesuffix(".sd")], v) for k, v in sites.items() if k.removesuffix(".sd") in known}
-        tree["moments" if fit.independent_chains or fit.approximation else "guide"] = xr.DataTree(xr.Dataset(found))
-    tree.attrs.update(_facts(fit, data, seed, why))
+        drawn = tree["posterior"].data_vars
+        moments = {
+            k: (("chain", *drawn[s].dims[2:]), v) for k, v in sites.items() if (s := k.removesuffix(".sd")) in drawn
+        }
+        tree["moments" if fit.independent_chains or fit.approximation else "guide"] = xr.DataTree(xr.Dataset(moments))
+    tree.attrs.update(_facts(fit, data, seed, no_prior))
     return tree
 
 
@@ -115,8 +113,8 @@ def _prior(model: Callable, fit: Fit, data: Any, x: Any, y: Any, seed: int) -> t
         sites = prior_draws(model, x, min(PRIOR_DRAWS[fit.ppl], max(PRIOR_ROWS // x.shape[0], 1)), seed)
     except NotImplementedError:
         return {}, {}, "the prior is improper: it has no draws"
-    found = predict(model, sites, x, y, seed + 2)
-    return sites, {"y": _original(found.y, data), "f": _original(found.f, data)}, ""
+    prediction = predict(model, sites, x, y, seed + 2)
+    return sites, {"y": _original(prediction.y, data), "f": _original(prediction.f, data)}, ""
 
 
 def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], dict[str, Any]]:
@@ -128,9 +126,9 @@ def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], 
     layers = layers_with(groups["posterior"], ".weight", ".base")
     dims["sparsity"], coords["layer"] = ["layer"], layers_with(groups["posterior"], ".weight")
     for name, values in (groups["posterior"] | groups["functionals"]).items():
-        layer, _, what = name.partition(".")
-        if layer in layers and what != "row":
-            dims[name] = _unit_dims(layer, what, values.shape[2:], _unit_in(groups["posterior"], layer))
+        layer, _, parameter = name.partition(".")
+        if layer in layers and parameter != "row":
+            dims[name] = _unit_dims(layer, parameter, values.shape[2:], _unit_in(groups["posterior"], layer))
     first = next((v for k, v in groups["posterior"].items() if k in ("layer0.weight", "layer0.base")), None)
     if first is None or first.shape[-2] == len(data.features):  # the units of a convolution are channels
         coords["layer0.unit_in"] = list(data.features)
@@ -139,31 +137,31 @@ def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], 
 
 def _unit_in(posterior: Arrays, layer: str) -> int:
     weight = posterior.get(f"{layer}.weight", posterior.get(f"{layer}.base"))
-    assert weight is not None  # see `_layers`
+    assert weight is not None  # see `layers_with`
     return weight.shape[-2]
 
 
-def _unit_dims(layer: str, what: str, shape: tuple[int, ...], unit_in: int) -> list[str]:
+def _unit_dims(layer: str, parameter: str, shape: tuple[int, ...], unit_in: int) -> list[str]:
     """Biases lie along the units out, whatever else is one-dimensional along the units in; sorted ones along ranks.
 
     A convolution's kernel has its height and width before them.  What belongs to a weight vector lies along these, be
     they of the units out or in.
     """
-    if what.endswith(".sorted"):
+    if parameter.endswith(".sorted"):
         return [f"{layer}.rank"]
-    if len(shape) == 1 and what.removeprefix("noise.") in OF_VECTORS:
+    if len(shape) == 1 and parameter.removeprefix("noise.") in OF_VECTORS:
         return [f"{layer}.vector"]
-    both = [f"{layer}.unit_in", f"{layer}.unit_out"]
+    unit_dims = [f"{layer}.unit_in", f"{layer}.unit_out"]
     if len(shape) == 4:
-        return [f"{layer}.height", f"{layer}.width", *both]
-    if len(shape) == 1 and (what in ("bias", "gain") or shape[0] != unit_in):
-        return both[1:]
-    return both[: len(shape)]
+        return [f"{layer}.height", f"{layer}.width", *unit_dims]
+    if len(shape) == 1 and (parameter in ("bias", "gain") or shape[0] != unit_in):
+        return unit_dims[1:]
+    return unit_dims[: len(shape)]
 
 
-def _facts(fit: Fit, data: Any, seed: int, why: str) -> dict[str, Any]:
+def _facts(fit: Fit, data: Any, seed: int, no_prior: str) -> dict[str, Any]:
     """Attributes of the tree, all of them kinds that netCDF holds."""
-    facts = {
+    attributes = {
         "strategy": fit.strategy,
         "settings": json.dumps(fit.settings),
         "ppl": fit.ppl,
@@ -177,10 +175,10 @@ def _facts(fit: Fit, data: Any, seed: int, why: str) -> dict[str, Any]:
         "unit": data.unit,
         "y_mean": float(data.y_mean),
         "y_scale": float(data.y_scale),
-        "prior_note": why,
+        "prior_note": no_prior,
         "stopped": fit.stopped,
         "versions": json.dumps({name: version(name) for name in VERSIONS}),
     }
     if data.classes:
-        facts["classes"] = [str(c) for c in data.classes]
-    return facts
+        attributes["classes"] = [str(c) for c in data.classes]
+    return attributes

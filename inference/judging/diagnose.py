@@ -1,8 +1,8 @@
-"""Judging a fit in function space: convergence, accuracy, calibration, distance to a reference, and a plain verdict.
+"""All the numbers that judge a fit, in function space: convergence, accuracy, calibration, distance to a reference.
 
 The weights of a network are not identified (units can be permuted, signs flipped), so R-hat and ESS are those of f(x)
-at the test rows, the worst row counting.  Everything is computed from a DataTree of `draws`, so that a saved fit can be
-judged again.  A number that has no meaning for a fit is NaN.
+at the test rows, the worst row counting.  Everything is computed from a DataTree, so that a saved fit can be judged
+again.  A number that has no meaning for a fit is NaN.
 """
 
 from typing import Any
@@ -39,15 +39,15 @@ def diagnose(tree: Any, reference: Any = None) -> dict[str, Any]:
         distance_sd : median ratio of their sds.
     sparsity : share of the weights' square that is idle, mean over layers (see `functionals`).
     """
-    found: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
-    found.update(strategy=tree.attrs["strategy"], ppl=tree.attrs["ppl"], model=tree.attrs.get("model", ""))
-    found.update(accuracy_of(tree), **loo(tree), **convergence(tree), **guide(tree))
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
+    row.update(strategy=tree.attrs["strategy"], ppl=tree.attrs["ppl"], model=tree.attrs.get("model", ""))
+    row.update(accuracy_of(tree), **loo(tree), **convergence(tree), **guide(tree))
     if reference is not None and reference is not tree:
-        found.update(distance(tree, reference))
+        row.update(distance(tree, reference))
     if "functionals" in tree.children and "sparsity" in tree["functionals"]:
-        found["sparsity"] = float(tree["functionals"]["sparsity"].mean())
+        row["sparsity"] = float(tree["functionals"]["sparsity"].mean())
     seconds = {f"seconds_{k}": tree.attrs.get(f"seconds_{k}", np.nan) for k in ("compile", "adapt", "sample")}
-    found.update(seconds)
-    if found["rhat_f"] <= RHAT and seconds["seconds_sample"] > 0:
-        found["ess_per_second"] = found["ess_bulk_f"] / seconds["seconds_sample"]
-    return found
+    row.update(seconds)
+    if row["rhat_f"] <= RHAT and seconds["seconds_sample"] > 0:
+        row["ess_per_second"] = row["ess_bulk_f"] / seconds["seconds_sample"]
+    return row

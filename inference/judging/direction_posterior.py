@@ -1,14 +1,9 @@
-"""What a posterior of directions and magnitudes learned of each unit, and what the network is without some of them.
+"""What a posterior of directions and magnitudes learned of each unit, and how its network predicts.
 
 Of the prior ``direction_magnitude`` (Kirichenko 2018, section 4.1): a unit is a weight vector w = g (cos(e) v + sin(e)
 phi), into one of the outputs of its layer or, with ``over=inputs``, out of one of its inputs.  The thesis says (section
 5.2, figure 6) that where q(g) has its peak at zero the direction is nearly uniform and where it has not the angle is
 small, and that units whose q(g) is nearly a delta at zero can be removed without loss.
-
-Units are removed in the order of the length of their mean weight, abs(m) E[cos e], by magnitude: g = 0.  The *size*
-sqrt(E[g^2]) is small for a delta at zero alone; units of noise, whose q(g) is wide around zero, would stay longest.  A
-hidden unit among the outputs still adds its bias, passed through the activation: a constant, which a network can fold
-into the biases of the next layer.
 
 Everything is of one chain: chains of a network are different networks, whose units do not correspond.
 """
@@ -64,30 +59,30 @@ def from_tree(tree: Any) -> Learned:
     """The same of a fit's DataTree."""
     draws = {str(name): site.transpose("chain", "draw", ...).values for name, site in tree["posterior"].items()}
     group = tree["guide"].data_vars.items() if "guide" in tree.children else ()
-    found = {str(name): site.transpose("chain", ...).values for name, site in group}
-    scale = {name.removesuffix(".sd"): values for name, values in found.items() if name.endswith(".sd")}
-    return Learned(tree.attrs["strategy"], draws, {name: found[name] for name in scale}, scale)
+    moments = {str(name): site.transpose("chain", ...).values for name, site in group}
+    scale = {name.removesuffix(".sd"): values for name, values in moments.items() if name.endswith(".sd")}
+    return Learned(tree.attrs["strategy"], draws, {name: moments[name] for name in scale}, scale)
 
 
 def direction_layers(sites: Iterable[str]) -> list[str]:
     """The layers that have an angle and a magnitude for each unit; none of another prior than direction_magnitude."""
     sites = set(map(str, sites))
-    found = [site.removesuffix(".angle") for site in sites if site.endswith(".angle")]
-    return [layer for layer in found if {f"{layer}.magnitude", f"{layer}.base"} <= sites]
+    with_angle = [site.removesuffix(".angle") for site in sites if site.endswith(".angle")]
+    return [layer for layer in with_angle if {f"{layer}.magnitude", f"{layer}.base"} <= sites]
 
 
 def layers(fit: Fit | Learned, chain: int = 0) -> list[str]:
-    """The names of the layers in their order; raises ValueError as `units` does."""
-    found = direction_layers(fit.draws)
-    if not found:
+    """The names of the layers in their order; raises ValueError as `by_unit` does."""
+    names = direction_layers(fit.draws)
+    if not names:
         raise ValueError(
-            "by_unit() needs a fit whose units have directions and magnitudes: this one has no layer with sites such as "
-            "layer0.angle, layer0.magnitude and layer0.base"
+            "by_unit() needs a fit whose units have directions and magnitudes: this one has no layer with sites such "
+            "as layer0.angle, layer0.magnitude and layer0.base"
         )
-    chains = len(fit.draws[f"{found[0]}.angle"])
+    chains = len(fit.draws[f"{names[0]}.angle"])
     if not 0 <= chain < chains:
         raise ValueError(f"there is no chain {chain}; choose one from 0 to {chains - 1}")
-    return sorted(found, key=lambda layer: (len(layer), layer))
+    return sorted(names, key=lambda layer: (len(layer), layer))
 
 
 def magnitude_law(fit: Fit | Learned, layer: str, chain: int = 0) -> tuple[np.ndarray, np.ndarray] | None:
@@ -115,35 +110,35 @@ def posterior_prediction_modes(model: Callable, fit: Fit | Learned, x: Any, y: A
 
     Returns a frame with a row for each way and the columns ``accuracy`` (a share; for a regression ``rmse``) and
     ``mlpd`` (nats).  The last two have no numbers where E[w] has no closed form: under svi's plane=learned, and where
-    the fit is none of the guides ``local`` and ``flipout``.  Raises ValueError as `units` does.
+    the fit is none of the guides ``local`` and ``flipout``.  Raises ValueError as `by_unit` does.
     """
 
     def judged(draws: Arrays) -> tuple[dict[str, float], dict[str, float]]:
         """Of all draws together, and the mean over them."""
-        found = predict(model, draws, x, y)
-        assert found.log_lik is not None  # there is a y
-        f, log_lik = found.f[0], found.log_lik[0]
-        each = [error_and_density(np.asarray(y), f[i : i + 1], log_lik[i : i + 1]) for i in range(len(f))]
-        means = {name: float(np.mean([one[name] for one in each])) for name in each[0]}
+        prediction = predict(model, draws, x, y)
+        assert prediction.log_lik is not None  # there is a y
+        f, log_lik = prediction.f[0], prediction.log_lik[0]
+        scores = [error_and_density(np.asarray(y), f[i : i + 1], log_lik[i : i + 1]) for i in range(len(f))]
+        means = {name: float(np.mean([row[name] for row in scores])) for name in scores[0]}
         return error_and_density(np.asarray(y), f, log_lik), means
 
     names = layers(fit, chain)
-    known = all(angle_law(fit, layer, chain) and f"{layer}.plane" not in fit.loc for layer in names)
+    closed_form = all(angle_law(fit, layer, chain) and f"{layer}.plane" not in fit.loc for layer in names)
     ensemble, one_draw = judged({site: values[chain : chain + 1] for site, values in fit.draws.items()})
     rows = {"ensemble": ensemble, "one_draw": one_draw, "mean_weights": {}, "centre": {}}
-    for way in ("mean_weights", "centre") if known else ():
-        rows[way], _ = judged(_one_network(fit, names, way, chain))
+    for mode in ("mean_weights", "centre") if closed_form else ():
+        rows[mode], _ = judged(_one_network(fit, names, mode, chain))
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _one_network(fit: Fit | Learned, names: list[str], way: str, chain: int) -> Arrays:
+def _one_network(fit: Fit | Learned, names: list[str], mode: str, chain: int) -> Arrays:
     """The sites (1, 1, ...) of the network that predicts in this way; a plane of zeros leaves v alone."""
     sites = {site: values[chain].mean(axis=0) for site, values in fit.draws.items() if not site.endswith(".weight")}
     sites |= {site: loc[chain] for site, loc in fit.loc.items()}
     for layer in names:
-        facts = _of_layer(fit, layer, chain)
-        cosine = facts["mean_cosine"].to_numpy() if way == "mean_weights" else np.ones(len(facts))
-        sites |= {f"{layer}.magnitude": facts["m"].to_numpy(), f"{layer}.angle": np.arccos(np.minimum(cosine, 1.0))}
+        table = _of_layer(fit, layer, chain)
+        cosine = table["mean_cosine"].to_numpy() if mode == "mean_weights" else np.ones(len(table))
+        sites |= {f"{layer}.magnitude": table["m"].to_numpy(), f"{layer}.angle": np.arccos(np.minimum(cosine, 1.0))}
         sites[f"{layer}.plane"] = np.zeros_like(sites[f"{layer}.plane"])
     return {site: np.asarray(value, np.float32)[None, None] for site, value in sites.items()}
 

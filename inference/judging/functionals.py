@@ -17,22 +17,22 @@ def functionals(draws: Arrays, y_scale: float = 1.0) -> Arrays:
     inverse participation ratio leaves out: 0 if all weights are of one size, 1 - 1/n if a single one is not zero.
     ``noise_sd`` : of the target, in its own units, where the precision is learned.
     """
-    found = {}
+    values_of = {}
     for name, values in draws.items():
         if ".scale" in name and values.ndim >= 3:
-            found[f"{name}.sorted"] = -np.sort(-np.abs(values.reshape(*values.shape[:2], -1)), axis=-1)
+            values_of[f"{name}.sorted"] = -np.sort(-np.abs(values.reshape(*values.shape[:2], -1)), axis=-1)
     weights = [draws[f"{layer}.weight"] for layer in layers_with(draws, ".weight")]
     if weights:
-        found["sparsity"] = np.stack([_sparsity(w.reshape(*w.shape[:2], -1)) for w in weights], axis=-1)
+        values_of["sparsity"] = np.stack([_sparsity(w.reshape(*w.shape[:2], -1)) for w in weights], axis=-1)
     if "precision" in draws:
-        found["noise_sd"] = y_scale * draws["precision"] ** -0.5
-    return found
+        values_of["noise_sd"] = y_scale * draws["precision"] ** -0.5
+    return values_of
 
 
 def layers_with(names: Iterable[str], *ends: str) -> list[str]:
     """The layers that have such a site, in the order of their numbers."""
-    found = {name.partition(".")[0] for name in names if name.endswith(ends)}
-    return sorted(found, key=lambda layer: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", layer)])
+    layers = {name.partition(".")[0] for name in names if name.endswith(ends)}
+    return sorted(layers, key=lambda layer: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", layer)])
 
 
 def _sparsity(w: np.ndarray) -> np.ndarray:

@@ -46,10 +46,10 @@ def prediction_modes(model: Callable, points: Arrays, x: Any, y: Any, draws: int
         raise ValueError(f"draws must be positive, got {draws}")
     targets = np.asarray(y)
     drawn = [_network(model, "average", points, seed * draws + i, x, y) for i in range(draws)]
-    each = pd.DataFrame([error_and_density(targets, *network) for network in drawn])
+    per_draw = pd.DataFrame([error_and_density(targets, *network) for network in drawn])
     rows = {
         "ensemble": error_and_density(targets, *map(np.concatenate, zip(*drawn, strict=True))),
-        "one_draw": dict(each.mean()),
+        "one_draw": dict(per_draw.mean()),
         "mean_weights": without_noise("mean_weight"),
         "centre": without_noise("centre"),
     }

@@ -22,17 +22,17 @@ def loo(tree: Any) -> dict[str, float]:
         warnings.simplefilter("ignore")
         try:
             if "log_q" in stats:
-                found = arviz_stats.loo_approximate_posterior(tree, stats["log_p"], stats["log_q"], pointwise=True)
+                estimate = arviz_stats.loo_approximate_posterior(tree, stats["log_p"], stats["log_q"], pointwise=True)
             elif tree.attrs["independent_chains"]:
-                found = arviz_stats.loo(tree, pointwise=True)
+                estimate = arviz_stats.loo(tree, pointwise=True)
             else:
                 return {}
         except (IndexError, ValueError):  # draws that stand still, or few of them, have no tail to smooth
             return {}
-    if not np.isfinite(found.elpd):  # nor do weights of which one outweighs all others; their k is no k either
+    if not np.isfinite(estimate.elpd):  # nor do weights of which one outweighs all others; their k is no k either
         return {}
-    share = float(np.mean(np.asarray(found.pareto_k) > KHAT))
-    return {"elpd_loo": float(found.elpd), "elpd_loo_se": float(found.se), "pareto_k": share}
+    share = float(np.mean(np.asarray(estimate.pareto_k) > KHAT))
+    return {"elpd_loo": float(estimate.elpd), "elpd_loo_se": float(estimate.se), "pareto_k": share}
 
 
 def guide(tree: Any) -> dict[str, float]:

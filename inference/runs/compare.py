@@ -49,15 +49,15 @@ def compare(
     trees, failed = {}, {}
     for label, config in configs.items():
         try:
-            found = fit(model, config, x, y, seed=seed, progress=progress)
-            trees[label] = to_datatree(found, model, data, seed)
+            result = fit(model, config, x, y, seed=seed, progress=progress)
+            trees[label] = to_datatree(result, model, data, seed)
         except KeyboardInterrupt:
             failed[label] = "interrupted"
             break
         except Exception as error:  # whatever it is, what is finished is not lost and the others go on
             failed[label] = str(error) or type(error).__name__
             continue
-        if found.stopped:
+        if result.stopped:
             break
     return Comparison(table(trees, failed=failed), trees, failed)
 
@@ -69,19 +69,19 @@ def table(trees: dict[str, Any], reference: str | None = None, failed: dict[str,
     tree's attributes, as JSON, under ``judged``.
     """
     reference = reference or next((k for k, tree in trees.items() if tree.attrs["strategy"] == "nuts"), None)
-    against = trees.get(reference) if reference else None
-    rows = {label: diagnose(tree, against) for label, tree in trees.items()}
-    standing = "ok"  # of the reference, once it is judged
+    reference_tree = trees.get(reference) if reference else None
+    rows = {label: diagnose(tree, reference_tree) for label, tree in trees.items()}
+    reference_verdict = "ok"  # of the reference, once it is judged
     for label in sorted(rows, key=lambda label: label != reference):
-        word, reason = verdict(rows[label], trees[label], reference or "", standing in TRUSTED)
+        judged, reason = verdict(rows[label], trees[label], reference or "", reference_verdict in TRUSTED)
         if label == reference:
-            standing = word
-        elif against is not None and standing in TRUSTED[1:]:
-            reason += f" ({reference}: {standing})"
+            reference_verdict = judged
+        elif reference_tree is not None and reference_verdict in TRUSTED[1:]:
+            reason += f" ({reference}: {reference_verdict})"
         if stopped := trees[label].attrs.get("stopped"):
             reason += f"; {stopped}"
-        rows[label].update(verdict=word, reason=reason)
+        rows[label].update(verdict=judged, reason=reason)
         trees[label].attrs["judged"] = json.dumps(rows[label], default=float)
-    for label, why in (failed or {}).items():
-        rows[label] = {"strategy": label.partition(":")[0], "verdict": "failed", "reason": why}
+    for label, message in (failed or {}).items():
+        rows[label] = {"strategy": label.partition(":")[0], "verdict": "failed", "reason": message}
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS)).rename_axis("label")

@@ -38,36 +38,36 @@ def prune(
     from ..target.warm_start import load
 
     run = Path(run)
-    told = folder.read_run(run)
-    label, tree = _fit(told["fits"], strategy, lambda entry: load(run / entry["file"]))
-    options = told["options"]
+    record = folder.read_run(run)
+    label, tree = _fit(record["fits"], strategy, lambda entry: load(run / entry["file"]))
+    options = record["options"]
     data = datasets.load(options["data"], split=options["split"])
-    if checksum(data) != told["data_sha256"]:
+    if checksum(data) != record["data_sha256"]:
         raise ValueError(f"the data {options['data']} are no longer those of the run; run the comparison again")
     model = bare_program(catalogue.network(options["network"]), outputs_of_task(data.task, len(data.classes)))
-    found = curve(model, tree, data, rules, by=by, progress=progress)
+    errors = curve(model, tree, data, rules, by=by, progress=progress)
     out, name = run if out is None else Path(out), f"prune-{files.file_name(label)}{'-unit' * (by == 'unit')}"
     out.mkdir(parents=True, exist_ok=True)
     table, picture = out / f"{name}.csv", out / f"{name}.png"
-    files.write(table, found.to_csv(index=False))
-    figure = pruning.curves(found, f"{label}: {options['network']} on {options['data']}")
+    files.write(table, errors.to_csv(index=False))
+    figure = pruning.curves(errors, f"{label}: {options['network']} on {options['data']}")
     files.through(picture, lambda part: figure.savefig(part))
-    return found, [table, picture]
+    return errors, [table, picture]
 
 
 def _fit(fits: dict[str, Any], strategy: str, load: Callable) -> tuple[str, Any]:
     """Label and tree of the fit that is asked for, or of the only one with weights."""
     if strategy and strategy not in fits:
         raise unknown("strategy of this run", strategy, fits)
-    done = {label: entry for label, entry in fits.items() if entry["status"] in ("done", "partly done")}
+    fitted = {label: entry for label, entry in fits.items() if entry["status"] in ("done", "partly done")}
     if strategy:
-        if strategy not in done:
+        if strategy not in fitted:
             raise ValueError(f"{strategy} has no fit in this run ({fits[strategy]['status']}); run it again")
-        return strategy, load(done[strategy])
-    trees = {label: load(entry) for label, entry in done.items()}
-    having = {label: tree for label, tree in trees.items() if groups_with_weights(tree)}
-    if not having:
+        return strategy, load(fitted[strategy])
+    trees = {label: load(entry) for label, entry in fitted.items()}
+    with_weights = {label: tree for label, tree in trees.items() if groups_with_weights(tree)}
+    if not with_weights:
         raise ValueError("this run has no fit with weights to prune; run the comparison again with another --form")
-    if len(having) > 1:
-        raise ValueError(f"several fits have weights to prune ({', '.join(having)}); choose one by --strategy")
-    return next(iter(having.items()))
+    if len(with_weights) > 1:
+        raise ValueError(f"several fits have weights to prune ({', '.join(with_weights)}); choose one by --strategy")
+    return next(iter(with_weights.items()))

@@ -74,18 +74,18 @@ def write(path: Path, run: dict[str, Any], table: Any, trees: dict[str, Any]) ->
     `run` is what ``run.json`` holds, `table` that of `compare`, `trees` the fits.
     """
     files.through(path / "table.csv", table.to_csv)
-    shown = []
+    images = []
     for picture in filter(
         None,
         (*pictures(trees), weights.picture(trees), *sparsity.pictures(trees), *directions.pictures(trees)),
     ):
         image = png(picture)
         files.write(path / f"{files.file_name(picture.name)}.png", image)
-        shown.append((picture, image))
-    sparse = {
+        images.append((picture, image))
+    sparsity_reports = {
         label: judged(tree, run["options"]["network"]) for label, tree in trees.items() if "guide" in tree.children
     }
-    files.write(path / "report.html", page(run, table, shown, sparse))
+    files.write(path / "report.html", page(run, table, images, sparsity_reports))
 
 
 def png(picture: Picture) -> bytes:
@@ -98,7 +98,7 @@ def png(picture: Picture) -> bytes:
 def page(
     run: dict[str, Any],
     table: Any,
-    shown: Iterable[tuple[Picture, bytes]],
+    images: Iterable[tuple[Picture, bytes]],
     sparse: dict[str, list[dict[str, Any]]] | None = None,
 ) -> str:
     """The report as one HTML page that needs no other file; `sparse` has the reports of sparsity by label."""
@@ -108,8 +108,8 @@ def page(
         verdicts="".join(_verdict(*row) for row in verdicts(run, table)),
         table=_table(*numbers(table)),
         meanings=_meanings(table),
-        sparsity="".join(_sparsity(label, found) for label, found in (sparse or {}).items() if found),
-        pictures="".join(figure(picture, image) for picture, image in shown),
+        sparsity="".join(_sparsity(label, reports) for label, reports in (sparse or {}).items() if reports),
+        pictures="".join(figure(picture, image) for picture, image in images),
         command=html.escape(command(run)),
         settings=_table(("strategy", "settings"), [(k, _pairs(v["settings"])) for k, v in run["fits"].items()]),
         versions=html.escape(_pairs(run["versions"], " ")),
@@ -117,25 +117,25 @@ def page(
     )
 
 
-def layer_rows(found: dict[str, Any]) -> list[list[str]]:
+def layer_rows(report: dict[str, Any]) -> list[list[str]]:
     """The layers of a report of sparsity as text, under the head `LAYERS`."""
     return [
         [name, f"{r['kept']:,} of {r['total']:,}", f"{r['share']:.2%}", _times(r["compression"]), *_units(r)]
-        for name, r in found["layers"].items()
+        for name, r in report["layers"].items()
     ]
 
 
-def sparsity_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def sparsity_facts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """What else a report of sparsity says, as names and text."""
-    error, size, small = found["error"], found["bytes"], found["structured"]
-    before, after = (f"{error[when]:.3g}" for when in ("before", "after"))
+    error, size, smaller = report["error"], report["bytes"], report["structured"]
+    before, after = (f"{error[moment]:.3g}" for moment in ("before", "after"))
     return [
-        ("weights", f"{found['kept']:,} of {found['weights']:,}"),
-        ("compression", _times(found["compression"])),
+        ("weights", f"{report['kept']:,} of {report['weights']:,}"),
+        ("compression", _times(report["compression"])),
         ("test error", f"{before} -> {after} {error['unit']}"),
         ("file", f"{size['before'] / 1e3:,.1f} -> {size['after'] / 1e3:,.1f} kB"),
-        ("units", small["text"] if small else f"none taken out: {found['why']}"),
-        ("as a dense net", f"{small['weights']:,} weights, {_times(small['compression'])}" if small else ""),
+        ("units", smaller["text"] if smaller else f"none taken out: {report['why']}"),
+        ("as a dense net", f"{smaller['weights']:,} weights, {_times(smaller['compression'])}" if smaller else ""),
     ]
 
 
@@ -177,21 +177,22 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{cells}</tbody></table></div>'
 
 
-def _verdict(label: str, verdict: str, tone: str) -> str:
-    return f'<p class="verdict {tone}"><b>{html.escape(label)}</b> {html.escape(verdict)}</p>'
+def _verdict(label: str, verdict: str, colour: str) -> str:
+    return f'<p class="verdict {colour}"><b>{html.escape(label)}</b> {html.escape(verdict)}</p>'
 
 
 def _meanings(table: Any) -> str:
-    shown = [COLUMNS[n] for n in COLUMNS if table[n].notna().any()]
-    return "<dl>" + "".join(f"<dt>{html.escape(c.head)}</dt><dd>{html.escape(c.meaning)}</dd>" for c in shown) + "</dl>"
+    columns = [COLUMNS[n] for n in COLUMNS if table[n].notna().any()]
+    rows = (f"<dt>{html.escape(c.head)}</dt><dd>{html.escape(c.meaning)}</dd>" for c in columns)
+    return f"<dl>{''.join(rows)}</dl>"
 
 
-def _sparsity(label: str, found: list[dict[str, Any]]) -> str:
-    facts = [dict(sparsity_facts(one)) for one in found]
-    rows = [[one["text"], *fact.values()] for one, fact in zip(found, facts, strict=True)]
-    layers = "".join(f"<h3>{html.escape(one['text'])}</h3>{_table(LAYERS, layer_rows(one))}" for one in found)
+def _sparsity(label: str, reports: list[dict[str, Any]]) -> str:
+    tables = [dict(sparsity_facts(report)) for report in reports]
+    rows = [[report["text"], *table.values()] for report, table in zip(reports, tables, strict=True)]
+    layers = "".join(f"<h3>{html.escape(r['text'])}</h3>{_table(LAYERS, layer_rows(r))}" for r in reports)
     return (
-        f"<h2>Sparsity of {html.escape(label)}</h2>{_table(('', *facts[0]), rows)}"
+        f"<h2>Sparsity of {html.escape(label)}</h2>{_table(('', *tables[0]), rows)}"
         f'<p class="faint">{SPARSITY_CAPTION}</p><details><summary>By layer</summary>{layers}</details>'
     )
 

@@ -31,13 +31,13 @@ class Run:
     """A comparison that is ready to run.
 
     folder : where everything goes.
-    run : what ``run.json`` says; its ``fits`` tell what became of each strategy.
+    record : what ``run.json`` says; its ``fits`` tell what became of each strategy.
     model, data : what is fitted to what.
     configs : the strategies' settings by label.
     """
 
     folder: Path
-    run: dict[str, Any]
+    record: dict[str, Any]
     model: Callable[..., Any]
     data: Any
     configs: dict[str, Any]
@@ -66,15 +66,15 @@ def prepare(
     configs = parse(with_)
     table = datasets.load(data, split=split)
     model = catalogue.model(weights, net, table.task, len(table.classes))
-    words = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
+    options = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
     described = f"{catalogue.described(prior, structure)} {network}"
-    own = prior.partition(":")[0] in catalogue.PRIORS  # it has no structure and no form
-    how = "" if own else f" ({form})"
-    run = {
-        "title": f"{described}{how} on {table.name} in {language(ppl).name}",
+    complete = prior.partition(":")[0] in catalogue.PRIORS  # it has no structure and no form
+    suffix = "" if complete else f" ({form})"
+    record = {
+        "title": f"{described}{suffix} on {table.name} in {language(ppl).name}",
         "model": described,
         "prior": prior,
-        "options": {**words, "ppl": ppl, "split": split, "seed": seed},
+        "options": {**options, "ppl": ppl, "split": split, "seed": seed},
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": versions(),
         "data_sha256": checksum(table),
@@ -84,16 +84,16 @@ def prepare(
         },
     }
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    first = prior.partition(":")[0] if own else f"{catalogue.noise(prior).name}-{structure}"
-    name = f"{first}-{files.file_name(table.name)}-{stamp}"
+    stem = prior.partition(":")[0] if complete else f"{catalogue.noise(prior).name}-{structure}"
+    name = f"{stem}-{files.file_name(table.name)}-{stamp}"
     folder = folder_module.create(out or files.unused(Path("runs") / name))
-    folder_module.write_run(folder, run)
+    folder_module.write_run(folder, record)
     if ".py:" in prior:
         shutil.copy(prior.rpartition(":")[0], folder)
-    return Run(folder, run, model, table, configs)
+    return Run(folder, record, model, table, configs)
 
 
-def go(session: Run, progress: bool = True, say: Callable[[str], Any] = print) -> Any:
+def run(prepared: Run, progress: bool = True, print_line: Callable[[str], Any] = print) -> Any:
     """Run the strategies one after another, save each fit, then write table, figures and report; returns the table.
 
     Ctrl-C ends the strategy that runs, and the rest is not begun.
@@ -103,64 +103,64 @@ def go(session: Run, progress: bool = True, say: Callable[[str], Any] = print) -
     from ..judging.datatree import arrays, save, to_datatree
 
     persistent_cache()
-    run, seed = session.run, session.run["options"]["seed"]
-    x, y = arrays(run["options"]["ppl"], session.data.x_train, session.data.y_train)
-    for label, config in session.configs.items():
-        entry, at = run["fits"][label], time.perf_counter()
+    record, seed = prepared.record, prepared.record["options"]["seed"]
+    x, y = arrays(record["options"]["ppl"], prepared.data.x_train, prepared.data.y_train)
+    for label, config in prepared.configs.items():
+        entry, began = record["fits"][label], time.perf_counter()
         try:
-            watch = _watch(session, config)
-            result = fit(session.model, config, x, y, seed=seed, progress=progress, watch=watch)
-            tree = to_datatree(result, session.model, session.data, seed)
-            tree.attrs["model"] = run["model"]
-            save(tree, session.folder / entry["file"])
+            watch = _watch(prepared, config)
+            result = fit(prepared.model, config, x, y, seed=seed, progress=progress, watch=watch)
+            tree = to_datatree(result, prepared.model, prepared.data, seed)
+            tree.attrs["model"] = record["model"]
+            save(tree, prepared.folder / entry["file"])
             entry.update(status=PART if result.stopped else DONE, why=result.stopped)
         except KeyboardInterrupt:
             entry.update(status=INTERRUPTED, why="interrupted by Ctrl-C")
         except Exception as error:  # whatever it is, the other strategies go on
             entry.update(status=FAILED, why=sentence(error))
-            files.write(session.folder / f"{files.file_name(label)}.error.txt", traceback.format_exc())
-        folder_module.write_run(session.folder, run)
-        say(f"{label}: {entry['why'] or 'done'} ({time.perf_counter() - at:.0f} s)")
+            files.write(prepared.folder / f"{files.file_name(label)}.error.txt", traceback.format_exc())
+        folder_module.write_run(prepared.folder, record)
+        print_line(f"{label}: {entry['why'] or 'done'} ({time.perf_counter() - began:.0f} s)")
         if entry["status"] in (INTERRUPTED, PART):
             break
-    return judge(session.folder, run)
+    return judge(prepared.folder, record)
 
 
-def again(folder: Path) -> tuple[dict[str, Any], Any]:
+def report_again(folder: Path) -> tuple[dict[str, Any], Any]:
     """Table, figures and report of a finished run from its files; returns ``run.json`` and the table.
 
     Raises ValueError or FileNotFoundError if the folder holds no run, or a file in it is not whole.
     """
-    run = folder_module.read_run(folder)
-    return run, judge(folder, run)
+    record = folder_module.read_run(folder)
+    return record, judge(folder, record)
 
 
-def judge(folder: Path, run: dict[str, Any]) -> Any:
+def judge(folder: Path, record: dict[str, Any]) -> Any:
     """Write table, figures and report of what is done; returns the table."""
     from ..judging.datatree import save
     from ..target.warm_start import load
     from .compare import table
 
-    fits = run["fits"]
-    there = [label for label, entry in fits.items() if entry["status"] in (DONE, PART)]
-    trees = {label: load(folder / fits[label]["file"]) for label in there}
-    failed = {label: entry["why"] or entry["status"] for label, entry in fits.items() if label not in there}
-    found = table(trees, failed=failed)
+    fits = record["fits"]
+    fitted = [label for label, entry in fits.items() if entry["status"] in (DONE, PART)]
+    trees = {label: load(folder / fits[label]["file"]) for label in fitted}
+    failed = {label: entry["why"] or entry["status"] for label, entry in fits.items() if label not in fitted}
+    comparison = table(trees, failed=failed)
     for label, tree in trees.items():
         save(tree, folder / fits[label]["file"])  # now with what was judged of it
-    report.write(folder, run, found, trees)
-    return found
+    report.write(folder, record, comparison, trees)
+    return comparison
 
 
-def _watch(session: Run, config: Any) -> Any:
+def _watch(prepared: Run, config: Any) -> Any:
     """Compression and error of the trimmed net along the way, where the guide has weights that can be trimmed."""
     if getattr(getattr(config, "guide", None), "name", "") not in ("local", "flipout"):
         return None
-    options = session.run["options"]
-    prior = session.run["prior"].partition(":")[0]
+    options = prepared.record["options"]
+    prior = prepared.record["prior"].partition(":")[0]
     if prior not in catalogue.WEIGHTS if prior in catalogue.PRIORS else options["form"] in ("expanded", "weight_norm"):
         return None
     from ..sparsity.report import watch
 
-    few = {name: getattr(session.data, name)[:WATCHED] for name in ("x_test", "y_test")}
-    return watch(session.model, replace(session.data, **few))
+    subset = {name: getattr(prepared.data, name)[:WATCHED] for name in ("x_test", "y_test")}
+    return watch(prepared.model, replace(prepared.data, **subset))

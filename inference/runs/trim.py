@@ -30,33 +30,33 @@ def trim(
     from ..target.warm_start import load
 
     run = Path(run)
-    found = folder.read_run(run)
-    label, tree = _guided(found["fits"], strategy, lambda entry: load(run / entry["file"]))
+    record = folder.read_run(run)
+    label, tree = _fit(record["fits"], strategy, lambda entry: load(run / entry["file"]))
     loc, scale = report.moments(tree)
     masks = trimming.kept(loc, scale, rule, threshold)
-    options = found["options"]
+    options = record["options"]
     data = datasets.load(options["data"], split=options["split"])
-    if checksum(data) != found["data_sha256"]:
+    if checksum(data) != record["data_sha256"]:
         raise ValueError(f"the data {options['data']} are no longer those of the run; run the comparison again")
     out = run / f"{files.file_name(label)}-net" if out is None else Path(out)
     return out, export(out, loc, masks, options["network"], data, rule, threshold)
 
 
-def _guided(fits: dict[str, Any], strategy: str, load: Callable) -> tuple[str, Any]:
+def _fit(fits: dict[str, Any], strategy: str, load: Callable) -> tuple[str, Any]:
     """Label and tree of the fit that is asked for, or of the only one with a guide of independent normals."""
     if strategy and strategy not in fits:
         raise unknown("strategy of this run", strategy, fits)
-    done = {label: entry for label, entry in fits.items() if entry["status"] in ("done", "partly done")}
-    if strategy and strategy not in done:
+    fitted = {label: entry for label, entry in fits.items() if entry["status"] in ("done", "partly done")}
+    if strategy and strategy not in fitted:
         raise ValueError(f"{strategy} has no fit in this run ({fits[strategy]['status']}); run it again")
-    trees = {label: load(entry) for label, entry in done.items() if label == strategy or not strategy}
-    guided = {label: tree for label, tree in trees.items() if "guide" in tree.children}
-    if not guided:
+    trees = {label: load(entry) for label, entry in fitted.items() if label == strategy or not strategy}
+    with_guide = {label: tree for label, tree in trees.items() if "guide" in tree.children}
+    if not with_guide:
         raise ValueError(
             "this run has no fit with a guide of independent normals; make one with --with svi:guide=local"
         )
-    if len(guided) > 1:
+    if len(with_guide) > 1:
         raise ValueError(
-            f"several fits have a guide of independent normals ({', '.join(guided)}); choose one by --strategy"
+            f"several fits have a guide of independent normals ({', '.join(with_guide)}); choose one by --strategy"
         )
-    return next(iter(guided.items()))
+    return next(iter(with_guide.items()))

@@ -12,24 +12,24 @@ from .trimming import trimmed, weights
 
 def encode(loc: Arrays, masks: Arrays) -> Arrays:
     """Weights by index and value, everything else dense, in single precision."""
-    left = trimmed(loc, masks)
+    trimmed_arrays = trimmed(loc, masks)
     sites = weights(loc)
-    packed: Arrays = {site: v.astype(np.float32) for site, v in left.items() if site not in sites}
+    encoded: Arrays = {site: v.astype(np.float32) for site, v in trimmed_arrays.items() if site not in sites}
     for site in sites:
-        flat = left[site].astype(np.float32).ravel()
+        flat = trimmed_arrays[site].astype(np.float32).ravel()
         index = np.flatnonzero(flat)
-        packed |= {f"{site}.index": index.astype(np.int32), f"{site}.value": flat[index]}
-    return packed
+        encoded |= {f"{site}.index": index.astype(np.int32), f"{site}.value": flat[index]}
+    return encoded
 
 
-def decode(packed: Arrays, shapes: dict[str, tuple[int, ...]]) -> Arrays:
-    """What `pack` packed, dense; `shapes` are those of the weight sites."""
-    found = {name: v for name, v in packed.items() if not name.endswith((".index", ".value"))}
+def decode(encoded: Arrays, shapes: dict[str, tuple[int, ...]]) -> Arrays:
+    """What `encode` packed, dense; `shapes` are those of the weight sites."""
+    arrays = {name: v for name, v in encoded.items() if not name.endswith((".index", ".value"))}
     for site, shape in shapes.items():
         flat = np.zeros(int(np.prod(shape)), np.float32)
-        flat[packed[f"{site}.index"]] = packed[f"{site}.value"]
-        found[site] = flat.reshape(shape)
-    return found
+        flat[encoded[f"{site}.index"]] = encoded[f"{site}.value"]
+        arrays[site] = flat.reshape(shape)
+    return arrays
 
 
 def to_bytes(arrays: Arrays) -> bytes:

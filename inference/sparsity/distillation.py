@@ -1,6 +1,6 @@
 """A small net that learns from a large one: soft targets (Hinton, Vinyals & Dean 2015), the rival of pruning.
 
-The probabilities of a `teacher` are the `y` of the program `likelihood.soft_targets`, which the ordinary driver fits;
+The probabilities of a `teacher` are the `y` of the program `likelihoods.soft_targets`, which the ordinary driver fits;
 `widths` makes the student as small as a pruned net is.
 """
 
@@ -20,12 +20,12 @@ def teacher(model: Callable, nets: Arrays | Sequence[Arrays], x: Any, temperatur
     Parameters
     ----------
     model : the teacher's program in NumPyro.
-    nets : weights and biases of one net, site -> array, or several such nets (`prune.some_draws`), whose probabilities
+    nets : weights and biases of one net, site -> array, or several such nets (`scores.some_draws`), whose probabilities
         are averaged.
     x : (rows, features).
     temperature : T; the higher, the softer.
 
-    Raises ValueError for a temperature that is not positive, no nets, and what `sparsity.outputs` refuses.
+    Raises ValueError for a temperature that is not positive, no nets, and what `evaluation.outputs` refuses.
     """
     from scipy.special import softmax
 
@@ -55,9 +55,9 @@ def widths(fraction: float, inputs: int, hidden: Sequence[int], out: int) -> lis
     most = (1 - fraction) * _count(inputs, hidden, out) + 1e-6  # not off by a rounding
     factors = sorted({k / width for width in hidden for k in range(1, width + 1)}, reverse=True)
     for factor in factors:
-        found = [max(1, int(factor * width + 1e-9)) for width in hidden]
-        if _count(inputs, found, out) <= most:
-            return found
+        narrowed = [max(1, int(factor * width + 1e-9)) for width in hidden]
+        if _count(inputs, narrowed, out) <= most:
+            return narrowed
     least = _count(inputs, [1] * len(hidden), out)
     raise ValueError(f"a net of this depth has at least {least} weights, more than {most:.0f}; save a smaller fraction")
 

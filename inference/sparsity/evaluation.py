@@ -19,8 +19,8 @@ def outputs(model: Callable, values: Arrays, x: Any) -> np.ndarray:
     ValueError if a weight or bias is missing, has another shape, is not finite, or is not one of the program's,
     and if x has no rows.
     """
-    if bad := [site for site, v in values.items() if not np.isfinite(v).all()]:
-        raise ValueError(f"{bad[0]} holds NaN or infinite values; fit the guide again")
+    if not_finite := [site for site, v in values.items() if not np.isfinite(v).all()]:
+        raise ValueError(f"{not_finite[0]} holds NaN or infinite values; fit the guide again")
     x, compiled = np.asarray(x, np.float32), function_of_weights(model)
     if x.ndim != 2 or not x.size:
         raise ValueError(f"x must have shape (rows, features) and at least one row, got {x.shape}")

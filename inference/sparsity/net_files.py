@@ -1,11 +1,11 @@
 """A trimmed net as files that need neither the run nor its data, and back.
 
 ``net.safetensors``
-    the kept weights by index and value (see `packed`), the biases, and ``x_mean`` and ``x_scale`` of the features.
+    kept weights by index and value (`coordinate_format`), biases, ``x_mean`` and ``x_scale`` of the features.
 ``net.json``
-    what the net is (words of the network, task, classes, ``y_mean`` and ``y_scale``), what was trimmed, what that cost.
+    what the net is (the network's spec, task, classes, ``y_mean`` and ``y_scale``), what was trimmed, what that cost.
 ``compact.safetensors``
-    for a net of dense layers, the smaller dense net (see `compact`) that predicts the same.
+    for a net of dense layers, the smaller dense net (`smaller_net`) that predicts the same.
 """
 
 import hashlib
@@ -31,45 +31,39 @@ FORMAT = 1
 class Net:
     """A net that predicts at its mean weights.
 
-    words : of the network, for `catalogue.network`.
+    spec : of the network, for `catalogue.network`.
     arrays : weights and biases by site.
     inputs : indices of the features that the net takes.
     x_mean, x_scale : of all features.
-    facts : what ``net.json`` says.
+    description : what ``net.json`` says.
     """
 
-    words: str
+    spec: str
     arrays: Arrays
     inputs: np.ndarray
     x_mean: np.ndarray
     x_scale: np.ndarray
-    facts: dict[str, Any]
+    description: dict[str, Any]
 
     def predict(self, x: Any) -> np.ndarray:
         """From features in their own units (rows, features): probabilities (rows, classes), or y (rows,) in its units.
 
         Raises ValueError for another shape and for values that are not finite.
         """
-        x, known = np.asarray(x, np.float64), len(self.x_mean)
-        if x.ndim != 2 or x.shape[1] != known:
-            raise ValueError(f"this net takes x of shape (rows, {known}), got {x.shape}")
+        x, features = np.asarray(x, np.float64), len(self.x_mean)
+        if x.ndim != 2 or x.shape[1] != features:
+            raise ValueError(f"this net takes x of shape (rows, {features}), got {x.shape}")
         if not np.isfinite(x).all():
             raise ValueError("x holds NaN or infinite values; clean or impute them first")
         z = ((x - self.x_mean) / self.x_scale).astype(np.float32)
         model = bare_program(
-            catalogue.network(self.words), outputs_of_task(self.facts["task"], len(self.facts["classes"]))
+            catalogue.network(self.spec), outputs_of_task(self.description["task"], len(self.description["classes"]))
         )
-        return _predicted(evaluation.outputs(model, self.arrays, z[:, self.inputs]), self.facts)
+        return _predicted(evaluation.outputs(model, self.arrays, z[:, self.inputs]), self.description)
 
 
 def export(
-    out: str | Path,
-    loc: Arrays,
-    masks: Arrays,
-    words: str,
-    data: Any,
-    rule: str = "",
-    threshold: float | None = None,
+    out: str | Path, loc: Arrays, masks: Arrays, spec: str, data: Any, rule: str = "", threshold: float | None = None
 ) -> dict[str, Any]:
     """Write a trimmed net into the folder `out`; returns what ``net.json`` says.
 
@@ -77,26 +71,26 @@ def export(
     ----------
     out : made if need be; a net that lies there already is replaced.
     loc : the means of one chain, site -> array.
-    masks : which weights stay (see `sparsity.kept`).
-    words : those of the network, such as ``"mlp:50"``.
+    masks : which weights stay (see `trimming.kept`).
+    spec : the network, such as ``"mlp:50"``.
     data : the `Data` it was fitted to.
-    rule, threshold : those that made the masks, to be told; ``""`` if none did.
+    rule, threshold : those that made the masks, for ``net.json``; ``""`` if none did.
 
     Raises ValueError if network, means, masks and data do not go together, and OSError if it cannot be written.
     """
     from ..provenance import versions
 
     loc, out, size = trimming.network_sites(loc), Path(out), outputs_of_task(data.task, len(data.classes))
-    model = bare_program(catalogue.network(words), size)
-    found = report.measure(model, loc, masks, data, words)
+    model = bare_program(catalogue.network(spec), size)
+    measured = report.measure(model, loc, masks, data, spec)
     net = coordinate_format.encode(loc, masks)
     if any(np.shape(v) != (len(data.features),) for v in (data.x_mean, data.x_scale)):
         raise ValueError(f"x_mean and x_scale of the data must have shape ({len(data.features)},)")
     tensors = coordinate_format.to_bytes({**net, "x_mean": data.x_mean, "x_scale": data.x_scale})
-    small = _compact(loc, masks, words, data)
-    facts = {
+    compact = _compact(loc, masks, spec, data)
+    description = {
         "format": FORMAT,
-        "network": words,
+        "network": spec,
         "task": data.task,
         "classes": list(data.classes),
         "features": list(data.features),
@@ -107,23 +101,23 @@ def export(
         "data": data.name,
         "shapes": {site: list(np.shape(loc[site])) for site in trimming.weights(loc)},
         **(trimming.rule_facts(rule, threshold) if rule else {"rule": "", "threshold": None, "text": "masks as given"}),
-        **found,
+        **measured,
         "compact": None,
         "sha256": {TENSORS: _sha256(tensors)},
         "versions": versions(),
     }
-    facts["bytes"].update(after=len(tensors), compact=None)
+    description["bytes"].update(after=len(tensors), compact=None)
     out.mkdir(parents=True, exist_ok=True)
     files.write(out / TENSORS, tensors)
-    if small is None:
+    if compact is None:
         (out / COMPACT).unlink(missing_ok=True)  # of a net that lay here before
     else:
-        facts["compact"], tensors = small[0], coordinate_format.to_bytes(small[1])
-        facts["sha256"][COMPACT] = _sha256(tensors)
-        facts["bytes"]["compact"] = len(tensors)
+        description["compact"], tensors = compact[0], coordinate_format.to_bytes(compact[1])
+        description["sha256"][COMPACT] = _sha256(tensors)
+        description["bytes"]["compact"] = len(tensors)
         files.write(out / COMPACT, tensors)
-    files.write(out / NET, json.dumps(facts, indent=2, allow_nan=False) + "\n")
-    return facts
+    files.write(out / NET, json.dumps(description, indent=2, allow_nan=False) + "\n")
+    return description
 
 
 def load_net(path: str | Path, small: bool = False) -> Net:
@@ -132,63 +126,64 @@ def load_net(path: str | Path, small: bool = False) -> Net:
     Raises FileNotFoundError if there is none, ValueError if a file is not whole or of another export.
     """
     path = Path(path)
-    facts = _facts(path)
-    if small and not facts["compact"]:
+    description = _description(path)
+    if small and not description["compact"]:
         raise ValueError(f"{path} holds no smaller dense net; load it without small=True")
-    tensors = _tensors(path, TENSORS, facts)
+    tensors = _tensors(path, TENSORS, description)
     mean, scale = tensors.pop("x_mean"), tensors.pop("x_scale")
     if small:
-        arrays = _tensors(path, COMPACT, facts)
-        return Net(facts["compact"], arrays, arrays.pop("inputs"), mean, scale, facts)
-    arrays = coordinate_format.decode(tensors, {site: tuple(shape) for site, shape in facts["shapes"].items()})
-    return Net(facts["network"], arrays, np.arange(len(mean)), mean, scale, facts)
+        arrays = _tensors(path, COMPACT, description)
+        return Net(description["compact"], arrays, arrays.pop("inputs"), mean, scale, description)
+    arrays = coordinate_format.decode(tensors, {site: tuple(shape) for site, shape in description["shapes"].items()})
+    return Net(description["network"], arrays, np.arange(len(mean)), mean, scale, description)
 
 
-def _predicted(f: np.ndarray, facts: dict[str, Any]) -> np.ndarray:
+def _predicted(f: np.ndarray, description: dict[str, Any]) -> np.ndarray:
     from scipy.special import expit, softmax
 
     f = f.astype(np.float64)
-    if facts["task"] == "regression":
-        return f * facts["y_scale"] + facts["y_mean"]
+    if description["task"] == "regression":
+        return f * description["y_scale"] + description["y_mean"]
     return softmax(f, axis=-1) if f.ndim == 2 else expit(np.stack([-f, f], axis=-1))
 
 
-def _compact(loc: Arrays, masks: Arrays, words: str, data: Any) -> tuple[str, Arrays] | None:
-    """Words and arrays of the smaller net, its inputs among them; None if there is none that predicts the same."""
+def _compact(loc: Arrays, masks: Arrays, spec: str, data: Any) -> tuple[str, Arrays] | None:
+    """Spec and arrays of the smaller net, its inputs among them; None if there is none that predicts the same."""
     try:
-        small = smaller_net.smaller(loc, masks, smaller_net.activation(words))
-        fewer = smaller_net.words(words, small)
+        smaller = smaller_net.smaller(loc, masks, smaller_net.activation(spec))
+        compact_spec = smaller_net.compact_spec(spec, smaller)
     except ValueError:
         return None
-    arrays, inputs = smaller_net.cut(small)
+    arrays, inputs = smaller_net.compact(smaller)
     size = outputs_of_task(data.task, len(data.classes))
-    whole, cut = (bare_program(catalogue.network(name), size) for name in (words, fewer))
-    f = evaluation.outputs(whole, trimming.trimmed(loc, masks), data.x_test)
-    if not evaluation.same(evaluation.outputs(cut, arrays, data.x_test[:, inputs]), f):
+    full_model, compact_model = (bare_program(catalogue.network(name), size) for name in (spec, compact_spec))
+    f = evaluation.outputs(full_model, trimming.trimmed(loc, masks), data.x_test)
+    if not evaluation.same(evaluation.outputs(compact_model, arrays, data.x_test[:, inputs]), f):
         return None
-    return fewer, {**{site: v.astype(np.float32) for site, v in arrays.items()}, "inputs": inputs.astype(np.int32)}
+    arrays = {site: v.astype(np.float32) for site, v in arrays.items()}
+    return compact_spec, {**arrays, "inputs": inputs.astype(np.int32)}
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def _description(path: Path) -> dict[str, Any]:
     try:
-        facts = json.loads((path / NET).read_text())
+        description = json.loads((path / NET).read_text())
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} holds no net (no {NET} in it); give the folder that trim wrote") from None
     except ValueError:
         raise ValueError(f"{path / NET} is not whole; trim the run again") from None
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ValueError(f"{path / NET} is not a net of this version of noisezoo; trim the run again")
-    return facts
+    return description
 
 
-def _tensors(path: Path, name: str, facts: dict[str, Any]) -> Arrays:
+def _tensors(path: Path, name: str, description: dict[str, Any]) -> Arrays:
     from safetensors.numpy import load
 
     try:
         content = (path / name).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} lacks {name}; trim the run again") from None
-    if _sha256(content) != facts["sha256"][name]:
+    if _sha256(content) != description["sha256"][name]:
         raise ValueError(f"{path / name} is not whole, or not that of {NET}; trim the run again")
     return load(content)
 

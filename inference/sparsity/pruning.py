@@ -53,37 +53,37 @@ def curve(
     fractions : of the weights that are removed; by default 47 from 0 to 1.
     by, seed, chain : see `scores`.
     draws : how many posterior draws make the band, 0 for none.
-    progress : show a bar; or a function ``(done, total, message)`` that is told instead.
+    progress : show a bar; or a function ``(done, total, message)`` to call instead.
 
     Returns columns ``rule``, ``fraction``, ``removed`` (weights), ``error`` of the mean weights without the removed
     ones (%, or RMSE in the target's units, as ``unit`` says), and ``low`` and ``high``: the 5% and 95% quantiles of the
     error of posterior draws without the same weights, NaN where draws are missing or all the same.  The band looks at
     1000 test rows at most, evenly spaced, and is moved by what the error of the mean weights differs on them.
 
-    Raises ValueError as `scores` and `masks` do, and if the fit is one of another program.
+    Raises ValueError as `scores` and `masks_at` do, and if the fit is one of another program.
     """
-    found = posterior_of(tree, chain)
-    names = [rule for rule in RULES if has(found, RULES[rule].needs)] if rules is None else list(rules)
+    posterior = posterior_of(tree, chain)
+    names = [rule for rule in RULES if has(posterior, RULES[rule].needs)] if rules is None else list(rules)
     if not names:
         raise ValueError(f"there is no rule to prune by; name some of {', '.join(RULES)}")
     fractions = checked_fractions(FRACTIONS if fractions is None else fractions)
-    ranks = {rule: rank_weights(scores_of(found, rule, by, seed), by) for rule in names}
-    evaluation.outputs(model, found.loc, data.x_test[:1])  # says what does not go together
+    ranks = {rule: rank_weights(scores_of(posterior, rule, by, seed), by) for rule in names}
+    evaluation.outputs(model, posterior.loc, data.x_test[:1])  # says what does not go together
     nets = [] if isinstance(tree, (tuple, list)) or draws < 1 else some_draws(tree, draws, chosen_chain(tree, chain))
-    judge, done = _judge(model, data, found.loc, nets if _varies(nets, found.loc) else []), []
+    judge, done = _judge(model, data, posterior.loc, nets if _varies(nets, posterior.loc) else []), []
     cuts, rows = [round(fraction * total_size(ranks[names[0]])) for fraction in fractions], []
-    with progress_bar("prune", progress) as tell:
-        for i, (rule, own) in enumerate(ranks.items()):
-            errors = next((errors for other, errors in done if _equal(own, other)), None)  # log_alpha goes as snr does
+    with progress_bar("prune", progress) as report_progress:
+        for i, (rule, order) in enumerate(ranks.items()):
+            errors = next((e for other, e in done if _equal(order, other)), None)  # log_alpha goes as snr does
             if errors is None:
                 errors = []
                 for cut in cuts:
-                    errors.append(judge(own, cut))
-                    tell(i * len(cuts) + len(errors), len(ranks) * len(cuts), rule)
-                done.append((own, errors))
-            tell((i + 1) * len(cuts), len(ranks) * len(cuts), rule)
-            gone = [sum(np.count_nonzero(rank < cut) for rank in own.values()) for cut in cuts]
-            rows += [(rule, *row) for row in zip(fractions, gone, *zip(*errors, strict=True), strict=True)]
+                    errors.append(judge(order, cut))
+                    report_progress(i * len(cuts) + len(errors), len(ranks) * len(cuts), rule)
+                done.append((order, errors))
+            report_progress((i + 1) * len(cuts), len(ranks) * len(cuts), rule)
+            removed = [sum(np.count_nonzero(rank < cut) for rank in order.values()) for cut in cuts]
+            rows += [(rule, *row) for row in zip(fractions, removed, *zip(*errors, strict=True), strict=True)]
     table = pd.DataFrame(rows, columns=["rule", "fraction", "removed", "error", "low", "high"])
     return table.assign(unit="RMSE" if data.task == "regression" else "%")
 
@@ -92,8 +92,8 @@ def area(curve: pd.DataFrame) -> pd.Series:
     """The mean error over all fractions of a `curve`, by rule: the area under it (trapezoids) over its width."""
 
     def mean(part: pd.DataFrame) -> float:
-        at, error = part["fraction"].to_numpy(), part["error"].to_numpy()
-        return float(np.sum(np.diff(at) * (error[1:] + error[:-1]) / 2) / (at[-1] - at[0])) if len(at) > 1 else np.nan
+        x, error = part["fraction"].to_numpy(), part["error"].to_numpy()
+        return float(np.sum(np.diff(x) * (error[1:] + error[:-1]) / 2) / (x[-1] - x[0])) if len(x) > 1 else np.nan
 
     return _by_rule(curve, mean, "area")
 
@@ -108,17 +108,17 @@ def removable(curve: pd.DataFrame, within: float = 1.0) -> pd.Series:
     if not within >= 0:
         raise ValueError(f"within, how much above the unpruned error, must not be negative, got {within}")
 
-    def last(part: pd.DataFrame) -> float:
-        at, error = part["fraction"].to_numpy(), part["error"].to_numpy()
-        if at[0] != 0:
-            raise ValueError(f"the curve begins at fraction {at[0]:g}; give it one that begins at 0, the unpruned net")
+    def largest_fraction(part: pd.DataFrame) -> float:
+        x, error = part["fraction"].to_numpy(), part["error"].to_numpy()
+        if x[0] != 0:
+            raise ValueError(f"the curve begins at fraction {x[0]:g}; give it one that begins at 0, the unpruned net")
         if not np.isfinite(error[0]):
             raise ValueError("the unpruned net has no finite error; fit it again")
         limit = error[0] + within if set(part["unit"]) == {"%"} else error[0] * (1 + within / 100)
-        over = np.flatnonzero(~(error <= limit + WITHIN))
-        return float(at[over[0] - 1] if len(over) else at[-1])
+        too_high = np.flatnonzero(~(error <= limit + WITHIN))
+        return float(x[too_high[0] - 1] if len(too_high) else x[-1])
 
-    return _by_rule(curve, last, "removable")
+    return _by_rule(curve, largest_fraction, "removable")
 
 
 def summary(curve: pd.DataFrame) -> pd.DataFrame:
@@ -140,28 +140,25 @@ def _judge(model: Callable, data: Any, loc: Arrays, nets: list[Arrays]) -> Calla
     loc, *nets = jax.tree.map(jnp.asarray, [loc, *nets])
     x, y = np.asarray(data.x_test, np.float32), np.asarray(data.y_test)
     factor = data.y_scale if data.task == "regression" else 1.0
-    some = np.linspace(0, len(x) - 1, min(len(x), BAND_ROWS)).round().astype(int)
-    all_parts, some_parts = _chunks(x), _chunks(x[some])
-    sent: list = [None, None]
+    sample = np.linspace(0, len(x) - 1, min(len(x), BAND_ROWS)).round().astype(int)
+    all_parts, some_parts = _chunks(x), _chunks(x[sample])
+    on_device: list = [None, None]
 
     def judge(ranks: Arrays, cut: int) -> tuple[float, float, float]:
-        if sent[0] is not ranks:
-            sent[:] = ranks, {site: jnp.asarray(rank) for site, rank in ranks.items()}
+        if on_device[0] is not ranks:
+            on_device[:] = ranks, {site: jnp.asarray(rank) for site, rank in ranks.items()}
 
         def run(net: Any, parts: list) -> list:
-            return [pruned(net, sent[1], cut, part) for part in parts]
+            return [pruned(net, on_device[1], cut, part) for part in parts]
 
-        means, others = (
-            run(loc, all_parts),
-            [run(net, some_parts) for net in nets],
-        )  # all are sent before one is fetched
+        means, draws = run(loc, all_parts), [run(net, some_parts) for net in nets]  # all are sent before one is fetched
         f = np.concatenate(means)[: len(x)]
         error = factor * evaluation.error_of(f, y)
-        if not others:
+        if not draws:
             return error, np.nan, np.nan
-        found = [factor * evaluation.error_of(np.concatenate(other)[: len(some)], y[some]) for other in others]
-        moved = np.quantile(found, BAND) + error - factor * evaluation.error_of(f[some], y[some])
-        low, high = np.maximum(moved, 0)
+        errors = [factor * evaluation.error_of(np.concatenate(draw)[: len(sample)], y[sample]) for draw in draws]
+        band = np.quantile(errors, BAND) + error - factor * evaluation.error_of(f[sample], y[sample])
+        low, high = np.maximum(band, 0)
         return error, float(low), float(high)
 
     return judge
@@ -176,8 +173,8 @@ def _pruned(model: Callable) -> Callable:
     function = function_of_weights(model)
 
     def pruned(values: dict, ranks: dict, cut: Any, x: Any) -> Any:
-        left = {site: jnp.where(ranks[site] >= cut, v, 0) if site in ranks else v for site, v in values.items()}
-        return function(left, x)
+        remaining = {site: jnp.where(ranks[site] >= cut, v, 0) if site in ranks else v for site, v in values.items()}
+        return function(remaining, x)
 
     return jax.jit(pruned)
 

@@ -29,9 +29,9 @@ def report(
     loc, scale : the guide of one chain.
     data : its ``x_test``, ``y_test``, ``task`` and ``y_scale`` are looked at.
     rule, threshold : see `kept`.
-    network : the words that make the network, such as ``"mlp:50"``; without them no smaller net is looked for.
+    network : its spec, such as ``"mlp:50"``; without it no smaller net is looked for.
 
-    Returns what `told` and `measure` say.
+    Returns what `rule_facts` and `measure` say.
     """
     masks = kept(loc, scale, rule, threshold)
     return {**rule_facts(rule, threshold), **measure(model, loc, masks, data, network)}
@@ -44,16 +44,16 @@ def measure(model: Callable, loc: Arrays, masks: Arrays, data: Any, network: str
     ``compression``, ``kept``, ``weights`` : the last row of it.
     ``error`` : ``before`` and ``after`` trimming at the test rows, and the ``unit``: %, or RMSE in the target's units.
     ``bytes`` : size of the weights and biases as a file, ``before`` (dense) and ``after`` (indices and values).
-    ``structured`` : the smaller net (see `compact.architecture`), or None, and then ``why``.
+    ``structured`` : the smaller net (see `smaller_net.architecture`), or None, and then ``why``.
     """
     from . import coordinate_format, smaller_net
 
     loc = network_sites(loc)
-    left = trimmed(loc, masks)
-    f = {when: outputs(model, values, data.x_test) for when, values in (("before", loc), ("after", left))}
+    trimmed_loc = trimmed(loc, masks)
+    f = {when: outputs(model, values, data.x_test) for when, values in (("before", loc), ("after", trimmed_loc))}
     factor, unit = (data.y_scale, "RMSE") if data.task == "regression" else (1.0, "%")
     rows = _plain(table(loc, masks))
-    found = {
+    result = {
         "layers": rows,
         "compression": rows[TOTAL]["compression"],
         "kept": rows[TOTAL]["kept"],
@@ -74,29 +74,29 @@ def measure(model: Callable, loc: Arrays, masks: Arrays, data: Any, network: str
             small = smaller_net.smaller(loc, masks, smaller_net.activation(network))
             if not same(outputs(model, small.arrays, data.x_test), f["after"]):
                 raise ValueError(f"units cannot be taken out of the network {network}, which is not a plain sequence")
-            found.update(structured=smaller_net.architecture(small), why="")
+            result.update(structured=smaller_net.architecture(small), why="")
         except ValueError as reason:
-            found.update(why=str(reason))
-    return found
+            result.update(why=str(reason))
+    return result
 
 
 def watch(
     model: Callable, data: Any, rule: str = "log_alpha", threshold: float | None = None
 ) -> Callable[[Arrays, Arrays], dict[str, float]]:
-    """What `run.fit` may be told to watch: ``(loc, scale) -> {"compression", "error"}`` of the net as if trimmed now.
+    """A `watch` for `fit`: ``(loc, scale) -> {"compression", "error"}`` of the net as if trimmed now.
 
     The error is that at the test rows of `data`, in % or as a RMSE in the target's units.
     """
     checked_threshold(rule, threshold)
     factor = data.y_scale if data.task == "regression" else 1.0
 
-    def look(loc: Arrays, scale: Arrays) -> dict[str, float]:
+    def measure_error(loc: Arrays, scale: Arrays) -> dict[str, float]:
         loc = network_sites(loc)
         masks = kept(loc, scale, rule, threshold)
-        off = error(model, trimmed(loc, masks), data.x_test, data.y_test)
-        return {"compression": compression(loc, masks), "error": factor * off}
+        test_error = error(model, trimmed(loc, masks), data.x_test, data.y_test)
+        return {"compression": compression(loc, masks), "error": factor * test_error}
 
-    return look
+    return measure_error
 
 
 def moments(tree: Any, chain: int | None = None) -> tuple[Arrays, Arrays]:
@@ -107,9 +107,9 @@ def moments(tree: Any, chain: int | None = None) -> tuple[Arrays, Arrays]:
     if "guide" not in tree.children:
         raise ValueError("this fit has no guide of independent normals; fit one with svi:guide=local")
     chain = best_chain(tree) if chain is None else chain
-    found = {str(name): v.isel(chain=chain).values for name, v in tree["guide"].data_vars.items()}
-    scale = {name.removesuffix(".sd"): v for name, v in found.items() if name.endswith(".sd")}
-    return {name: v for name, v in found.items() if not name.endswith(".sd")}, scale
+    by_name = {str(name): v.isel(chain=chain).values for name, v in tree["guide"].data_vars.items()}
+    scale = {name.removesuffix(".sd"): v for name, v in by_name.items() if name.endswith(".sd")}
+    return {name: v for name, v in by_name.items() if not name.endswith(".sd")}, scale
 
 
 def _plain(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -1,9 +1,9 @@
-"""Pruning by posterior moments: which weights go first, and what the test error makes of it.
+"""Pruning by posterior moments: which weights go first.
 
 A *rule* gives each weight an importance from its posterior mean mu and standard deviation sigma; weights are set to
 zero in the order of their importance, the least important first.  Signal to noise, abs(mu) / sigma, takes the uncertain
 weights.  Nalisnick, Anandkumar & Smyth (2015, section 6) hold that a weight which may vary is robust and should stay,
-and order by abs(mu) + sigma (their equation 17).  `RULES` has these and others, `curve` the error along the way.
+and order by abs(mu) + sigma (their equation 17).  `RULES` has these and others.
 
 Any fit whose weights are sites can be pruned, of whatever task.  The moments are those of one chain: chains of a
 network are different networks, and a mean over permuted units is none of them.  Where the draws of one chain go from
@@ -80,9 +80,9 @@ def moments(tree: Any, chain: int | None = None) -> Moments:
     name, chain = _group(tree), chosen_chain(tree, chain)
     if name == "posterior":
         return _of_draws(_draws(tree, chain))
-    found = {str(site): v.isel(chain=chain).values for site, v in tree[name].data_vars.items()}
-    scale = {site.removesuffix(".sd"): v for site, v in found.items() if site.endswith(".sd")}
-    return trimming.network_sites(found), trimming.network_sites(scale)
+    by_site = {str(site): v.isel(chain=chain).values for site, v in tree[name].data_vars.items()}
+    scale = {site.removesuffix(".sd"): v for site, v in by_site.items() if site.endswith(".sd")}
+    return trimming.network_sites(by_site), trimming.network_sites(scale)
 
 
 def some_draws(tree: Any, count: int, chain: int | None = None) -> list[Arrays]:
@@ -91,14 +91,14 @@ def some_draws(tree: Any, count: int, chain: int | None = None) -> list[Arrays]:
     if not any(site.endswith(".weight") for site in values):
         return []
     have = len(next(iter(values.values())))
-    picked = np.unique(np.linspace(0, have - 1, min(count, have)).round().astype(int))
-    return [{site: v[i] for site, v in values.items()} for i in picked]
+    chosen = np.unique(np.linspace(0, have - 1, min(count, have)).round().astype(int))
+    return [{site: v[i] for site, v in values.items()} for i in chosen]
 
 
 def applicable(tree: Any, chain: int | None = None) -> list[str]:
     """The rules that a fit's DataTree, or a pair of means and sds, has enough for."""
-    found = posterior_of(tree, chain)
-    return [rule for rule in RULES if has(found, RULES[rule].needs)]
+    posterior = posterior_of(tree, chain)
+    return [rule for rule in RULES if has(posterior, RULES[rule].needs)]
 
 
 def scores(tree: Any, rule: str, by: str = "weight", seed: int = 0, chain: int | None = None) -> Arrays:
@@ -134,17 +134,17 @@ def masks_at(scores: Arrays, fraction: float, by: str = "weight") -> Arrays:
 
 def groups_with_weights(tree: Any) -> list[str]:
     """The groups that hold weights, the first of which is the best source of moments."""
-    there = [name for name in GROUPS if name in tree.children]
-    return [name for name in there if any(str(site).endswith(".weight") for site in tree[name].data_vars)]
+    present = [name for name in GROUPS if name in tree.children]
+    return [name for name in present if any(str(site).endswith(".weight") for site in tree[name].data_vars)]
 
 
 def _group(tree: Any) -> str:
-    if not (having := groups_with_weights(tree)):
+    if not (groups := groups_with_weights(tree)):
         raise ValueError(
             "this posterior has no weights (layer0.weight, ...); fit a program whose prior makes weights, such as one "
             "of the form hierarchical or expanded"
         )
-    return having[0]
+    return groups[0]
 
 
 def chosen_chain(tree: Any, chain: int | None) -> int:
@@ -159,20 +159,21 @@ def chosen_chain(tree: Any, chain: int | None) -> int:
 
 def _draws(tree: Any, chain: int) -> Arrays:
     """Draws (draw, ...) of the sites that make the function, of one chain."""
-    found = tree["posterior"].data_vars if "posterior" in tree.children else {}
-    sites = {str(site): v for site, v in found.items() if str(site).endswith(sites_module.NETWORK_SITES)}
+    variables = tree["posterior"].data_vars if "posterior" in tree.children else {}
+    sites = {str(site): v for site, v in variables.items() if str(site).endswith(sites_module.NETWORK_SITES)}
     return {site: v.isel(chain=chain).transpose("draw", ...).values for site, v in sites.items()}
 
 
 def _of_draws(draws: Arrays) -> Moments:
     """Mean and sd over draws, the latter zero exactly if they are all the same."""
     loc = {site: v.mean(axis=0, dtype=np.float64) for site, v in draws.items()}
-    scale = {site: np.sqrt(sum((one - loc[site]) ** 2 for one in v) / len(v)) for site, v in draws.items()}
+    scale = {site: np.sqrt(sum((draw - loc[site]) ** 2 for draw in v) / len(v)) for site, v in draws.items()}
     loc, scale = ({site: v.astype(draws[site].dtype) for site, v in part.items()} for part in (loc, scale))
     return loc, scale
 
 
 def posterior_of(tree: Any, chain: int | None) -> _Posterior:
+    """What the rules look at, of a fit's DataTree or of a pair (means, sds); raises what `moments` does."""
     if isinstance(tree, (tuple, list)):
         if len(tree) != 2 or not all(isinstance(part, dict) for part in tree):
             raise TypeError("give a fit's DataTree, or a pair (means, sds) of dicts by site")
@@ -197,29 +198,30 @@ def posterior_of(tree: Any, chain: int | None) -> _Posterior:
     return _Posterior(loc, scale, share)
 
 
-def has(found: _Posterior, needs: str) -> bool:
+def has(posterior: _Posterior, requirement: str) -> bool:
     """Whether a posterior has what a rule needs."""
-    if needs == "zeros":
-        return any((share < 1).any() for share in found.share.values())
-    return not needs or any((found.scale[site] > 0).any() for site in trimming.weights(found.loc))
+    if requirement == "zeros":
+        return any((share < 1).any() for share in posterior.share.values())
+    return not requirement or any((posterior.scale[site] > 0).any() for site in trimming.weights(posterior.loc))
 
 
-def scores_of(found: _Posterior, rule: str, by: str, seed: int) -> Arrays:
+def scores_of(posterior: _Posterior, rule: str, by: str, seed: int) -> Arrays:
+    """`scores` of a posterior that has been read."""
     if rule not in RULES:
         raise unknown("rule", rule, RULES)
     _check(by)
-    if not has(found, RULES[rule].needs):
-        lacks = {"sds": "the sd of every weight is zero", "zeros": "no draw of a weight is exactly zero"}
-        others = ", ".join(name for name in RULES if has(found, RULES[name].needs))
-        raise ValueError(f"the rule {rule} does not apply, {lacks[RULES[rule].needs]}; use one of {others}")
+    if not has(posterior, RULES[rule].needs):
+        reasons = {"sds": "the sd of every weight is zero", "zeros": "no draw of a weight is exactly zero"}
+        applicable_rules = ", ".join(name for name in RULES if has(posterior, RULES[name].needs))
+        raise ValueError(f"the rule {rule} does not apply, {reasons[RULES[rule].needs]}; use one of {applicable_rules}")
     rng, scores = np.random.default_rng(seed), {}
-    for site in trimming.weights(found.loc):
-        loc, scale = (part[site].astype(np.float64) for part in (found.loc, found.scale))
-        share = found.share.get(site, np.ones(loc.shape))
+    for site in trimming.weights(posterior.loc):
+        loc, scale = (part[site].astype(np.float64) for part in (posterior.loc, posterior.scale))
+        share = posterior.share.get(site, np.ones(loc.shape))
         if by == "unit":
             loc, scale, share = np.sqrt(_of_unit(loc**2)), np.sqrt(_of_unit(scale**2)), _of_unit(share)
         score = RULES[rule].score(loc, scale, share, rng)
-        scores[site] = np.array(np.broadcast_to(score, found.loc[site].shape))
+        scores[site] = np.array(np.broadcast_to(score, posterior.loc[site].shape))
     return scores
 
 
@@ -240,8 +242,8 @@ def rank_weights(scores: Arrays, by: str) -> Arrays:
     """
     _check(by)
     sites = trimming.weights(scores)
-    if bad := [site for site in sites if np.isnan(scores[site]).any()]:
-        raise ValueError(f"{bad[0]} has scores that are NaN; take those that scores() gives")
+    if not_a_number := [site for site in sites if np.isnan(scores[site]).any()]:
+        raise ValueError(f"{not_a_number[0]} has scores that are NaN; take those that scores() gives")
     keys = [scores[s].max(axis=_leaving(scores[s]), keepdims=True) if by == "unit" else scores[s] for s in sites]
     sizes = np.concatenate([np.full(k.size, scores[s].size // k.size) for s, k in zip(sites, keys, strict=True)])
     order = np.argsort(np.concatenate([key.ravel() for key in keys]), kind="stable")
@@ -253,17 +255,19 @@ def rank_weights(scores: Arrays, by: str) -> Arrays:
 
 
 def total_size(arrays: Arrays) -> int:
+    """How many entries the arrays have together."""
     return sum(v.size for v in arrays.values())
 
 
 def checked_fractions(fractions: Iterable[float]) -> list[float]:
-    found = sorted({float(fraction) for fraction in fractions})
-    if not found:
+    """The fractions in ascending order, each once; raises ValueError unless all are between 0 and 1."""
+    values = sorted({float(fraction) for fraction in fractions})
+    if not values:
         raise ValueError("there are no fractions of the weights to remove; give some between 0 and 1")
-    if not all(0 <= fraction <= 1 for fraction in found):
-        bad = next((fraction for fraction in found if not 0 <= fraction <= 1), None)
-        raise ValueError(f"fractions of the weights to remove lie between 0 and 1, got {bad}")
-    return found
+    if not all(0 <= fraction <= 1 for fraction in values):
+        outside = next((fraction for fraction in values if not 0 <= fraction <= 1), None)
+        raise ValueError(f"fractions of the weights to remove lie between 0 and 1, got {outside}")
+    return values
 
 
 def _check(by: str) -> None:

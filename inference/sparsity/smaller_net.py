@@ -45,28 +45,28 @@ def smaller(loc: Arrays, masks: Arrays, activation: str = "relu") -> Smaller:
     `activation` is that of every hidden layer, ``"relu"`` or ``"tanh"``.  Raises ValueError if the layers are not a
     plain sequence, or lack biases.
     """
-    left = trimmed(loc, masks)
+    trimmed_arrays = trimmed(loc, masks)
     if any(name.endswith(".gain") for name in loc):
         raise ValueError("units cannot be taken out of a net that normalises its layers: each changes all the others")
     sites = weights(loc)
-    kernels = [left[site].astype(np.float64) for site in sites]
-    biases = [left[_bias(site, left)].astype(np.float64) for site in sites]
+    kernels = [trimmed_arrays[site].astype(np.float64) for site in sites]
+    biases = [trimmed_arrays[_bias(site, trimmed_arrays)].astype(np.float64) for site in sites]
     check_sequence(kernels)
     varies, constants = _forward(kernels, biases, activation)
     kept = tuple(v & n for v, n in zip(varies, _backward(kernels), strict=True))
     kept = (*kept[:-1], np.ones_like(kept[-1]))  # an output stays, constant or not
-    gone = [np.where(k, 0.0, c) for k, c in zip(kept, constants, strict=True)]
-    arrays = dict(left)
+    removed_constants = [np.where(k, 0.0, c) for k, c in zip(kept, constants, strict=True)]
+    arrays = dict(trimmed_arrays)
     for i, (site, kernel) in enumerate(zip(sites, kernels, strict=True)):
-        shift = _rows(gone[i], kernel) @ kernel.sum(axis=tuple(range(kernel.ndim - 2)))
-        stays = _rows(kept[i], kernel)[:, None] & kept[i + 1]
+        shift = _rows(removed_constants[i], kernel) @ kernel.sum(axis=tuple(range(kernel.ndim - 2)))
+        kept_weights = _rows(kept[i], kernel)[:, None] & kept[i + 1]
         bias = np.where(kept[i + 1], biases[i] + shift, 0.0)
-        arrays[site] = np.where(stays, left[site], 0).astype(left[site].dtype)
-        arrays[_bias(site, left)] = bias.astype(left[_bias(site, left)].dtype)
+        arrays[site] = np.where(kept_weights, trimmed_arrays[site], 0).astype(trimmed_arrays[site].dtype)
+        arrays[_bias(site, trimmed_arrays)] = bias.astype(trimmed_arrays[_bias(site, trimmed_arrays)].dtype)
     return Smaller(kept, arrays)
 
 
-def cut(small: Smaller) -> tuple[Arrays, np.ndarray]:
+def compact(small: Smaller) -> tuple[Arrays, np.ndarray]:
     """The arrays in their new shapes, and the indices of the inputs they take; at least one unit of every level."""
     kept = [k if k.any() else np.arange(k.size) == 0 for k in small.kept]
     arrays = {}
@@ -97,8 +97,8 @@ def architecture(small: Smaller) -> dict[str, Any]:
     }
 
 
-def words(network: str, small: Smaller) -> str:
-    """The words of the smaller net; raises ValueError for a net with convolutions, which has no words for its sizes."""
+def compact_spec(network: str, small: Smaller) -> str:
+    """The spec of the smaller net; raises ValueError for a net with convolutions, whose sizes no spec names."""
     if any(small.arrays[site].ndim != 2 for site in weights(small.arrays)):
         raise ValueError("only a net of dense layers is cut down to a smaller one")
     widths = [max(int(k.sum()), 1) for k in small.kept[1:-1]]
@@ -106,9 +106,9 @@ def words(network: str, small: Smaller) -> str:
 
 
 def activation(network: str) -> str:
-    """The activation of the network that these words name: the one they say, or its default; a LeNet's is relu."""
-    name, _, rest = network.partition(":")
-    for part in rest.split(","):
+    """The activation that a network's spec names, or the network's default; a LeNet's is relu."""
+    name, _, settings = network.partition(":")
+    for part in settings.split(","):
         if part.partition("=")[0].strip() == "activation":
             return part.partition("=")[2].strip()
     parameters = inspect.signature(NETWORKS[name]).parameters if name in NETWORKS else {}
@@ -117,12 +117,12 @@ def activation(network: str) -> str:
 
 def check_sequence(kernels: list[np.ndarray]) -> None:
     """Raise ValueError unless each layer can take what the one before it gives."""
-    for i, (first, then) in enumerate(zip(kernels[:-1], kernels[1:], strict=True)):
-        flattened = first.ndim > 2 and then.ndim == 2
-        given, taken = first.shape[-1], then.shape[-2]
-        if first.ndim < then.ndim or (taken % given if flattened else taken != given):
+    for i, (first, second) in enumerate(zip(kernels[:-1], kernels[1:], strict=True)):
+        flattened = first.ndim > 2 and second.ndim == 2
+        outputs, inputs = first.shape[-1], second.shape[-2]
+        if first.ndim < second.ndim or (inputs % outputs if flattened else inputs != outputs):
             raise ValueError(
-                f"layer{i + 1} takes {taken} units and layer{i} gives {given}: not a plain sequence of layers"
+                f"layer{i + 1} takes {inputs} units and layer{i} gives {outputs}: not a plain sequence of layers"
             )
 
 
@@ -131,15 +131,15 @@ def _forward(kernels: list[np.ndarray], biases: list[np.ndarray], activation: st
     varies, values = [np.ones(kernels[0].shape[-2], bool)], [np.zeros(kernels[0].shape[-2])]
     for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         window = tuple(range(kernel.ndim - 2))
-        live = (kernel != 0).any(axis=window) & _rows(varies[i], kernel)[:, None]
+        active = (kernel != 0).any(axis=window) & _rows(varies[i], kernel)[:, None]
         constant = bias + _rows(values[i], kernel) @ kernel.sum(axis=window)
         if i + 1 < len(kernels):
             constant = np.asarray(ACTIVATIONS[activation](np, constant))
-        moves = live.any(axis=0)
+        varying = active.any(axis=0)
         if i + 1 < len(kernels) and kernels[i + 1].ndim > 2:
-            moves |= constant != 0
-        varies.append(moves)
-        values.append(np.where(moves, 0.0, constant))
+            varying |= constant != 0
+        varies.append(varying)
+        values.append(np.where(varying, 0.0, constant))
     return varies, values
 
 

@@ -10,24 +10,24 @@ from ...models.networks.bare import bare_program
 from . import report, trimming
 
 
-def judged(tree: Any, words: str) -> list[dict[str, Any]]:
-    """What `sparsity.report` says of a fit's DataTree under every rule, the network being that of these `words`.
+def judged(tree: Any, network: str) -> list[dict[str, Any]]:
+    """What `sparsity.report` says of a fit's DataTree under every rule, the network being that of these `network`.
 
     Empty where the fit has no guide of independent normals over weights, its file no test rows, or its means do not
     make the function.
     """
-    held = tree["predictions_constant_data"] if "predictions_constant_data" in tree.children else {}
-    if "guide" not in tree.children or "layer0.weight" not in tree["guide"] or "x" not in held:
+    test_rows = tree["predictions_constant_data"] if "predictions_constant_data" in tree.children else {}
+    if "guide" not in tree.children or "layer0.weight" not in tree["guide"] or "x" not in test_rows:
         return []
-    facts, y = tree.attrs, held["y"].values
-    if facts["task"] == "regression":
-        y = ((y - facts["y_mean"]) / facts["y_scale"]).astype(np.float32)
-    rows = _Rows(held["x"].values, y, facts["task"], facts["y_scale"])
-    model = bare_program(catalogue.network(words), outputs_of_task(rows.task, len(facts.get("classes", ()))))
+    attributes, y = tree.attrs, test_rows["y"].values
+    if attributes["task"] == "regression":
+        y = ((y - attributes["y_mean"]) / attributes["y_scale"]).astype(np.float32)
+    rows = _Rows(test_rows["x"].values, y, attributes["task"], attributes["y_scale"])
+    model = bare_program(catalogue.network(network), outputs_of_task(rows.task, len(attributes.get("classes", ()))))
     loc, scale = map(trimming.network_sites, report.moments(tree))
     try:
-        return [report.report(model, loc, scale, rows, rule, network=words) for rule in trimming.RULES]
-    except ValueError:  # a report goes without; `trim` says what is wrong
+        return [report.report(model, loc, scale, rows, rule, network=network) for rule in trimming.RULES]
+    except ValueError:  # a report goes without; `runs.trim` says what is wrong
         return []
 
 

@@ -1,4 +1,4 @@
-"""How sparse a fitted guide of independent normals is, and what trimming it costs.
+"""Rules for trimming a fitted guide of independent normals: which weights they keep, and how much that compresses.
 
 A guide is two dicts of one chain, `loc` and `scale`: site -> array of the site's shape, the mean and the standard
 deviation of each weight (``layer0.weight``, (..., unit_in, unit_out)) and bias.  A *rule* says which weights are kept:
@@ -71,13 +71,13 @@ def kept(loc: Arrays, scale: Arrays, rule: str = "log_alpha", threshold: float |
 
 def weights(sites: Iterable[str]) -> list[str]:
     """The weight sites in the order of their layers; raises ValueError if there are none."""
-    found = [site for site in sites if site.endswith(".weight")]
-    if not found:
+    names = [site for site in sites if site.endswith(".weight")]
+    if not names:
         raise ValueError(
             "the guide has no weight sites (layer0.weight, ...); in the expanded form the weight is not a site of the "
             "guide, so fit the hierarchical or the marginal form"
         )
-    return sorted(found, key=lambda site: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", site)])
+    return sorted(names, key=lambda site: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", site)])
 
 
 def network_sites(loc: Arrays) -> Arrays:
@@ -109,16 +109,16 @@ def table(loc: Arrays, masks: Arrays) -> pd.DataFrame:
     ``kept``, ``total`` : weights that are not zero after trimming, and all.
     ``share`` : kept / total.
     ``compression`` : total / kept, inf if nothing is kept.
-    ``units_in``, ``units_out`` : units with a kept weight that leaves them, or that enters them; ``of_in``, ``of_out``
+    ``in_use``, ``out_use`` : units with a kept weight that leaves them, or that enters them; ``of_in``, ``of_out``
         how many there are.  Of a kernel (kh, kw, in, out), channels.  Missing in the total.
     """
-    left = trimmed(loc, masks)
+    remaining = trimmed(loc, masks)
     rows = {}
     for site in weights(loc):
-        live = left[site] != 0
-        into, out_of = (live.any(axis=tuple(i for i in range(live.ndim) if i != live.ndim + a)) for a in (-2, -1))
-        units = {"units_in": into.sum(), "of_in": into.size, "units_out": out_of.sum(), "of_out": out_of.size}
-        rows[site.removesuffix(".weight")] = {"kept": live.sum(), "total": live.size, **units}
+        kept = remaining[site] != 0
+        in_use, out_use = (kept.any(axis=tuple(i for i in range(kept.ndim) if i != kept.ndim + a)) for a in (-2, -1))
+        units = {"units_in": in_use.sum(), "of_in": in_use.size, "units_out": out_use.sum(), "of_out": out_use.size}
+        rows[site.removesuffix(".weight")] = {"kept": kept.sum(), "total": kept.size, **units}
     frame = pd.DataFrame.from_dict(rows, orient="index").astype("Int64")
     frame.loc[TOTAL, ["kept", "total"]] = frame[["kept", "total"]].sum()
     share = (frame["kept"] / frame["total"]).astype(float)
@@ -134,6 +134,7 @@ def rule_facts(rule: str, threshold: float | None = None) -> dict[str, Any]:
 
 
 def checked_threshold(rule: str, threshold: float | None) -> float:
+    """The threshold of a rule, by default its own; raises ValueError unless it is finite."""
     if rule not in RULES:
         raise unknown("rule", rule, RULES)
     value = RULES[rule].threshold if threshold is None else float(threshold)

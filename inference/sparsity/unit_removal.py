@@ -1,4 +1,10 @@
-"""What a network is without some of the units of a posterior of directions and magnitudes."""
+"""What a network is without some of the units of a posterior of directions and magnitudes.
+
+Units are removed in the order of the length of their mean weight, abs(m) E[cos e], by magnitude: g = 0.  The *size*
+sqrt(E[g^2]) is small for a delta at zero alone; units of noise, whose q(g) is wide around zero, would stay longest.  A
+hidden unit among the outputs still adds its bias, passed through the activation: a constant, which a network can fold
+into the biases of the next layer.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,7 +27,7 @@ def removed(fit: Fit | Learned, threshold: float, chain: int = 0) -> Arrays:
     """The units whose mean weight, of length `shrunk`, is below a threshold: layer -> mask (units,), True if they go.
 
     The outputs of the network never go; its inputs may, where units are inputs.  Raises ValueError for a threshold that
-    is negative or NaN, and as `units` does.
+    is negative or NaN, and as `by_unit` does.
     """
     if not threshold >= 0:
         raise ValueError(f"the threshold of the length of a mean weight must be 0 or more, got {threshold}")
@@ -33,7 +39,7 @@ def without(fit: Fit | Learned, masks: Arrays, chain: int = 0) -> Arrays:
     """The draws (1, draw, ...) of a chain with a magnitude of zero, and weights of zero, wherever a mask is True.
 
     Layers that have no mask stay as they are.  Raises ValueError for a mask of an unknown layer, or one that is not of
-    booleans (units,), and as `units` does.
+    booleans (units,), and as `by_unit` does.
     """
     names = layers(fit, chain)
     draws = {site: values[chain : chain + 1] for site, values in fit.draws.items()}
@@ -49,8 +55,8 @@ def without(fit: Fit | Learned, masks: Arrays, chain: int = 0) -> Arrays:
         draws[f"{layer}.magnitude"] = np.where(mask, 0, magnitude).astype(magnitude.dtype)
         if f"{layer}.weight" in draws:
             weight = draws[f"{layer}.weight"]
-            gone = wide(mask, weight.shape[2:], _over(fit, layer))
-            draws[f"{layer}.weight"] = np.where(gone, 0, weight).astype(weight.dtype)
+            removed = wide(mask, weight.shape[2:], _unit_side(fit, layer))
+            draws[f"{layer}.weight"] = np.where(removed, 0, weight).astype(weight.dtype)
     return draws
 
 
@@ -68,33 +74,33 @@ def curve(
     All draws of the chain are used each time.  Returns a row for each fraction, in ascending order, with the columns
     ``fraction``, ``removed`` (units), ``accuracy`` of the mean class probabilities (a share; for a regression ``rmse``
     of the mean of f, in the units of `y`) and ``mlpd`` (mean log predictive density, nats).  Raises ValueError for a
-    fraction outside [0, 1], for a network whose only units are its outputs, and as `units` does.
+    fraction outside [0, 1], for a network whose only units are its outputs, and as `by_unit` does.
     """
     fractions = sorted({float(fraction) for fraction in fractions})
-    if bad := [fraction for fraction in fractions if not 0 <= fraction <= 1] or ["none"] * (not fractions):
-        raise ValueError(f"fractions of the units to remove lie between 0 and 1, got {bad[0]}")
+    if outside := [fraction for fraction in fractions if not 0 <= fraction <= 1] or ["none"] * (not fractions):
+        raise ValueError(f"fractions of the units to remove lie between 0 and 1, got {outside[0]}")
     table = by_unit(fit, chain)
-    may_go = np.flatnonzero(table["layer"].isin(_removable(fit, chain)))
-    if not may_go.size:
+    removable = np.flatnonzero(table["layer"].isin(_removable(fit, chain)))
+    if not removable.size:
         raise ValueError("the only units of this network are its outputs, which stay; give it a hidden layer")
-    order = may_go[np.argsort(table["shrunk"].to_numpy()[may_go], kind="stable")]
+    order = removable[np.argsort(table["shrunk"].to_numpy()[removable], kind="stable")]
     rows = []
     for fraction in fractions:
-        gone = np.isin(np.arange(len(table)), order[: round(fraction * len(order))])
-        found = predict(model, without(fit, _masks(table, gone), chain), x, y)
-        assert found.log_lik is not None  # there is a y
-        judged = error_and_density(np.asarray(y), found.f[0], found.log_lik[0])
-        rows.append({"fraction": fraction, "removed": int(gone.sum()), **judged})
+        removed = np.isin(np.arange(len(table)), order[: round(fraction * len(order))])
+        prediction = predict(model, without(fit, _masks(table, removed), chain), x, y)
+        assert prediction.log_lik is not None  # there is a y
+        scores = error_and_density(np.asarray(y), prediction.f[0], prediction.log_lik[0])
+        rows.append({"fraction": fraction, "removed": int(removed.sum()), **scores})
     return pd.DataFrame(rows)
 
 
 def _removable(fit: Fit | Learned, chain: int) -> list[str]:
     """The layers whose units are not the outputs of the network."""
     *hidden, last = layers(fit, chain)
-    return [*hidden, last] if _over(fit, last) == "inputs" else hidden
+    return [*hidden, last] if _unit_side(fit, last) == "inputs" else hidden
 
 
-def _over(fit: Fit | Learned, layer: str) -> str:
+def _unit_side(fit: Fit | Learned, layer: str) -> str:
     """What the units of a layer are: as many as its inputs or its outputs, or, if it is square, as long as g says."""
     *_, unit_in, unit_out = shape = fit.draws[f"{layer}.base"].shape[2:]
     magnitude = np.abs(fit.draws[f"{layer}.magnitude"])
@@ -102,10 +108,10 @@ def _over(fit: Fit | Learned, layer: str) -> str:
         return "outputs"
     if unit_in != unit_out:
         return "outputs" if magnitude.shape[-1] == unit_out else "inputs"
-    into, out_of = (np.linalg.norm(fit.draws[f"{layer}.weight"], axis=axis) for axis in (-2, -1))
-    return "outputs" if np.abs(into - magnitude).mean() <= np.abs(out_of - magnitude).mean() else "inputs"
+    of_outputs, of_inputs = (np.linalg.norm(fit.draws[f"{layer}.weight"], axis=axis) for axis in (-2, -1))
+    return "outputs" if np.abs(of_outputs - magnitude).mean() <= np.abs(of_inputs - magnitude).mean() else "inputs"
 
 
-def _masks(table: pd.DataFrame, gone: np.ndarray) -> Arrays:
-    """A mask for each layer, of one for all rows of `units`."""
-    return {str(layer): gone[rows] for layer, rows in table.groupby("layer", sort=False).indices.items()}
+def _masks(table: pd.DataFrame, removed: np.ndarray) -> Arrays:
+    """A mask for each layer, of one for all rows of `by_unit`."""
+    return {str(layer): removed[rows] for layer, rows in table.groupby("layer", sort=False).indices.items()}

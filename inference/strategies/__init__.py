@@ -51,8 +51,8 @@ STRATEGIES = {
 
 def config_class(name: str) -> Any:
     """The class of the settings of a strategy."""
-    home = STRATEGIES[name]
-    return getattr(import_module(f".{home.module}", __name__), home.config)
+    strategy = STRATEGIES[name]
+    return getattr(import_module(f".{strategy.module}", __name__), strategy.config)
 
 
 def implementation(config: Any, language: str) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ class Algorithm(NamedTuple):
     thin : steps before each further draw; 0 if every draw comes from the state that the warmup left (a fitted guide).
     draws, chains : how many.
     independent_chains, approximation : see `Fit`.
-    ready : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
+    after_warmup : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
     method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
     moments : ``(State, x, y) -> (loc, scale)``, mean and sd by site, of a guide that has them or gathered along
         a chain; None where there are none.
@@ -35,13 +35,13 @@ class Algorithm(NamedTuple):
     chains: int
     independent_chains: bool = True
     approximation: bool = False
-    ready: Callable | None = None
+    after_warmup: Callable | None = None
     method: str = "vectorised"
     moments: Callable | None = None
     owner: Hashable = None
 
 
-def of_guide(config: Any, init: Callable, step: Callable, draw: Callable, **more: Any) -> Algorithm:
+def of_guide(config: Any, init: Callable, step: Callable, draw: Callable, **kwargs: Any) -> Algorithm:
     """The algorithm of a guide: `config.steps` steps fit it, and every draw comes from the guide they leave."""
     counts = {"warmup": config.steps, "thin": 0, "draws": config.draws, "chains": config.chains}
-    return Algorithm(init, step, draw, **counts, independent_chains=False, **more)
+    return Algorithm(init, step, draw, **counts, independent_chains=False, **kwargs)

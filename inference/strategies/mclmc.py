@@ -25,7 +25,7 @@ from ...errors import unknown
 from ..target.numpyro.density import constrain, potential, start
 from ..target.sites import Sites, refuse_discrete, refuse_improper
 from .algorithm import Algorithm
-from .nuts import METHODS, chosen
+from .nuts import METHODS, chain_method
 
 MASSES = ("diagonal", "unit")
 GRADIENTS = 2  # of a step of BlackJAX's integrator (McLachlan's)
@@ -93,8 +93,8 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
         if size < 2:
             raise ValueError("mclmc needs a program of two coordinates or more; use nuts")
         chain = blackjax.mclmc.init(z, log_density(x, y), velocity_key)
-        begin: Any = (jnp.sqrt(size), jnp.sqrt(size) / 4, jnp.ones(size))  # as BlackJAX does
-        return State(chain, Tuned(*begin), jnp.zeros(()), jnp.zeros((), int))
+        untuned: Any = (jnp.sqrt(size), jnp.sqrt(size) / 4, jnp.ones(size))  # as BlackJAX does
+        return State(chain, Tuned(*untuned), jnp.zeros(()), jnp.zeros((), int))
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         def tune(state: State) -> State:
@@ -108,8 +108,8 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
             chain, info = kernel(key, state.chain, log_density(x, y), mass, length, size)
             return state._replace(chain=chain, energy_change=jnp.where(info.nonans, info.energy_change, jnp.nan))
 
-        warm = state.t < ROUNDS
-        state = _when(~warm, move, _when(warm, tune, state))
+        in_warmup = state.t < ROUNDS
+        state = _apply_if(~in_warmup, move, _apply_if(in_warmup, tune, state))
         return state._replace(t=state.t + 1), _info(state)
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
@@ -122,7 +122,8 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
         }
         return constrain(model, state.chain.position, x, y), stats
 
-    return Algorithm(init, step, draw, ROUNDS, config.thin, config.draws, config.chains, method=chosen(config.method))
+    method = chain_method(config.method)
+    return Algorithm(init, step, draw, ROUNDS, config.thin, config.draws, config.chains, method=method)
 
 
 def _tuning(config: MCLMC, kernel: Callable) -> Callable:
@@ -130,7 +131,7 @@ def _tuning(config: MCLMC, kernel: Callable) -> Callable:
     that goes with them), then L."""
     size, scales, length = SHARES[config.mass]
 
-    def tuning(**given: Any) -> Any:
+    def tuning(**kwargs: Any) -> Any:
         return blackjax.mclmc_find_L_and_step_size(
             kernel,
             config.warmup // ROUNDS,
@@ -139,24 +140,24 @@ def _tuning(config: MCLMC, kernel: Callable) -> Callable:
             frac_tune3=length,
             desired_energy_var=config.energy_variance,
             diagonal_preconditioning=config.mass == "diagonal",
-            **given,
+            **kwargs,
         )
 
     return tuning
 
 
-def _when(condition: Any, change: Callable, state: State) -> State:
-    """``change(state)`` where the condition holds: a loop of one turn or none, as a vectorised `cond` would do both."""
-    return jax.lax.fori_loop(0, condition.astype(int), lambda _, state: change(state), state)
+def _apply_if(condition: Any, update: Callable, state: State) -> State:
+    """``update(state)`` where the condition holds: a loop of one turn or none, as a vectorised `cond` would do both."""
+    return jax.lax.fori_loop(0, condition.astype(int), lambda _, state: update(state), state)
 
 
 def _info(state: State) -> dict:
     """What was tuned and where the chain is: NaN where it cannot go on, which the driver reports."""
     size, length, mass = state.tuned.step_size, state.tuned.L, state.tuned.inverse_mass_matrix
     tuned = jnp.concatenate([jnp.stack([size, length]), mass])
-    sound = jnp.all(jnp.isfinite(tuned) & (tuned > 0))
+    valid = jnp.all(jnp.isfinite(tuned) & (tuned > 0))
     return {
         "lp": jnp.where(jnp.isfinite(state.energy_change), state.chain.logdensity, jnp.nan),
-        "step_size": jnp.where(sound, size, jnp.nan),
+        "step_size": jnp.where(valid, size, jnp.nan),
         "L": length,
     }

@@ -72,10 +72,11 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         return without_function(kernel.postprocess_fn((x, y), {})(state.z)), _stats(state)
 
-    return Algorithm(init, step, draw, config.warmup, 1, config.draws, config.chains, method=chosen(config.method))
+    method = chain_method(config.method)
+    return Algorithm(init, step, draw, config.warmup, 1, config.draws, config.chains, method=method)
 
 
-def chosen(method: str) -> str:
+def chain_method(method: str) -> str:
     """How chains run, where that is left to us."""
     if method != "auto":
         return method

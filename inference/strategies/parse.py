@@ -25,16 +25,16 @@ def parse(text: str) -> dict[str, Any]:
 
     Raises ValueError for unknown names, with the nearest known ones, for bad values and for repetitions.
     """
-    asked = [(name, settings, config(name, settings)) for name, settings in _split(text)]
-    labels = [_label(name, settings) for name, settings, _ in asked]
+    requested = [(name, settings, config(name, settings)) for name, settings in _split(text)]
+    labels = [_label(name, settings) for name, settings, _ in requested]
     labels = [
         _full_label(name, settings) if labels.count(label) > 1 else label
-        for label, (name, settings, _) in zip(labels, asked, strict=True)
+        for label, (name, settings, _) in zip(labels, requested, strict=True)
     ]
     for label in labels:
         if labels.count(label) > 1:
             raise ValueError(f"strategy {label!r} is asked for twice; leave one out or give it other settings")
-    return {label: config for label, (_, _, config) in zip(labels, asked, strict=True)}
+    return {label: config for label, (_, _, config) in zip(labels, requested, strict=True)}
 
 
 def config(name: str, given: dict[str, Any]) -> Any:
@@ -50,14 +50,14 @@ def config(name: str, given: dict[str, Any]) -> Any:
     guide, rest = given.get("guide", kind().guide.name), {k: v for k, v in given.items() if k != "guide"}
     if guide not in GUIDES:
         raise unknown("guide", guide, GUIDES)
-    own = guides.config_class(guide)
-    shared, special = ({k: t for k, t in _types(one).items() if k != "guide"} for one in (kind, own))
+    guide_class = guides.config_class(guide)
+    shared, special = ({k: t for k, t in _types(one).items() if k != "guide"} for one in (kind, guide_class))
     for key in rest:
         if key not in shared | special and (owners := [g for g in GUIDES if key in _types(guides.config_class(g))]):
             raise ValueError(f"{name}: {key} is a setting of {_either(owners)}, not of the guide {guide}")
     what = f"setting of {name}:guide={guide}" if "guide" in given else f"setting of {name}"
     values = _values(name, what, rest, {"guide": str, **shared, **special})
-    settings = own(**{k: v for k, v in values.items() if k in special})
+    settings = guide_class(**{k: v for k, v in values.items() if k in special})
     return kind(guide=settings, **{k: v for k, v in values.items() if k in shared})
 
 
@@ -72,18 +72,18 @@ def svi(**given: Any) -> Any:
 
 def settings(config: Any) -> dict[str, Any]:
     """The settings of a config as plain values, such that `config` makes it again: those of a guide stand beside."""
-    own = {field.name: getattr(config, field.name) for field in fields(config)}
-    if "guide" not in own:
-        return own
-    guide = own.pop("guide")
-    return {"guide": guide.name, **own, **{field.name: getattr(guide, field.name) for field in fields(guide)}}
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    if "guide" not in values:
+        return values
+    guide = values.pop("guide")
+    return {"guide": guide.name, **values, **{field.name: getattr(guide, field.name) for field in fields(guide)}}
 
 
 def given(config: Any) -> dict[str, Any]:
     """Those `settings` of a config that are not at their default."""
     kind = config_class(config.name)
-    own = [kind, type(config.guide)] if hasattr(config, "guide") else [kind]
-    default = {field.name: field.default for one in own for field in fields(one)}
+    classes = [kind, type(config.guide)] if hasattr(config, "guide") else [kind]
+    default = {field.name: field.default for one in classes for field in fields(one)}
     default["guide"] = kind().guide.name if hasattr(config, "guide") else None
     return {key: value for key, value in settings(config).items() if value != default[key]}
 
@@ -107,25 +107,25 @@ def _either(names: list[str]) -> str:
 
 def _split(text: str) -> list[tuple[str, dict[str, str]]]:
     """Names and their settings, both as text."""
-    found: list[tuple[str, dict[str, str]]] = []
+    strategies: list[tuple[str, dict[str, str]]] = []
     for token in (part.strip() for part in text.split(",")):
-        if not token and found:
+        if not token and strategies:
             raise ValueError(f"there is nothing after a comma in {text!r}; name a strategy or a setting there")
         if NEW.match(token):
             name, _, token = (part.strip() for part in token.partition(":"))
-            found.append((name, {}))
+            strategies.append((name, {}))
             if not token:
                 continue
-        if not found:
+        if not strategies:
             raise ValueError(f"begin with a strategy, as in 'svi:guide=low_rank,nuts', not with {token!r}")
-        name, settings = found[-1]
+        name, settings = strategies[-1]
         key, equals, value = (part.strip() for part in token.partition("="))
         if not (key and equals and value):
             raise ValueError(f"{name}: write a setting as name=value, as in 'svi:guide=low_rank', not {token!r}")
         if key in settings:
             raise ValueError(f"{name}: {key} is given twice")
         settings[key] = value
-    return found
+    return strategies
 
 
 def _value(name: str, key: str, text: str, kind: Any) -> Any:

@@ -15,7 +15,7 @@ T = 1 at any temperature.
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .stochastic_gradient import Frictional, Kernel, Now
+from .stochastic_gradient import Frictional, Kernel, Step
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class SGHMC(Frictional):
     def kernel(self) -> Kernel:
         """The update of a step."""
 
-        def move(xp: Any, z: dict, momentum: dict, gradient: dict, noise: dict, now: Now) -> tuple[dict, dict]:
-            h, width = xp.sqrt(now.size), xp.sqrt(2 * self.friction * now.temperature)
+        def update(xp: Any, z: dict, momentum: dict, gradient: dict, noise: dict, step: Step) -> tuple[dict, dict]:
+            h, width = xp.sqrt(step.size), xp.sqrt(2 * self.friction * step.temperature)
             momentum = {k: (1 - self.friction) * p + h * gradient[k] + width * noise[k] for k, p in momentum.items()}
             return {k: z[k] + h * p for k, p in momentum.items()}, momentum
 
-        return Kernel(lambda xp, noise, size: noise, move)
+        return Kernel(lambda xp, noise, size: noise, update)

@@ -1,6 +1,6 @@
 """Stochastic-gradient Langevin dynamics on a program in unconstrained space.
 
-With size s = e_t / N (see `stochastic_gradient`), a minibatch estimate L~ of the log joint and a diagonal preconditioner G,
+With size s = e_t / N (`stochastic_gradient`), a minibatch estimate L~ of the log joint, a diagonal preconditioner G,
 
     z <- z + s G grad L~(z) + N(0, 2 T s G).
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...errors import unknown
-from .stochastic_gradient import SGMCMC, Kernel, Now
+from .stochastic_gradient import SGMCMC, Kernel, Step
 
 PRECONDITIONERS = ("none", "rmsprop")
 MEMORY, FLOOR = 0.99, 1e-5  # of the running mean of squares, and below its root (Li et al. 2016)
@@ -40,28 +40,28 @@ class SGLD(SGMCMC):
     def kernel(self) -> Kernel:
         """The update of a step."""
         if self.preconditioner == "rmsprop":
-            return Kernel(_no_squares, _preconditioned)
+            return Kernel(_zero_squares, _preconditioned)
         return Kernel(lambda xp, noise, size: {}, _langevin)
 
 
-def _langevin(xp: Any, z: dict, carried: dict, gradient: dict, noise: dict, now: Now) -> tuple[dict, dict]:
-    width = xp.sqrt(2 * now.temperature * now.size)
-    return {k: z[k] + now.size * gradient[k] + width * noise[k] for k in z}, carried
+def _langevin(xp: Any, z: dict, auxiliary: dict, gradient: dict, noise: dict, step: Step) -> tuple[dict, dict]:
+    width = xp.sqrt(2 * step.temperature * step.size)
+    return {k: z[k] + step.size * gradient[k] + width * noise[k] for k in z}, auxiliary
 
 
-def _no_squares(xp: Any, noise: dict, size: Any) -> tuple[dict, Any]:
+def _zero_squares(xp: Any, noise: dict, size: Any) -> tuple[dict, Any]:
     """The running mean of squares, and the total weight in it, by which the zeros that it begins at are left out."""
     return {name: xp.zeros_like(v) for name, v in noise.items()}, xp.zeros_like(size)
 
 
-def _preconditioned(xp: Any, z: dict, carried: Any, gradient: dict, noise: dict, now: Now) -> tuple[dict, Any]:
-    squares, weight = carried
-    share = xp.where(now.warm, 1 - MEMORY, 0.0)
-    squares = {k: v + share * ((gradient[k] / now.rows) ** 2 - v) for k, v in squares.items()}
+def _preconditioned(xp: Any, z: dict, auxiliary: Any, gradient: dict, noise: dict, step: Step) -> tuple[dict, Any]:
+    squares, weight = auxiliary
+    share = xp.where(step.warm, 1 - MEMORY, 0.0)
+    squares = {k: v + share * ((gradient[k] / step.rows) ** 2 - v) for k, v in squares.items()}
     weight = weight + share * (1 - weight)
 
-    def moved(name: str) -> Any:
-        step = now.size / (FLOOR + xp.sqrt(squares[name] / weight))
-        return z[name] + step * gradient[name] + xp.sqrt(2 * now.temperature * step) * noise[name]
+    def updated(name: str) -> Any:
+        size = step.size / (FLOOR + xp.sqrt(squares[name] / weight))
+        return z[name] + size * gradient[name] + xp.sqrt(2 * step.temperature * size) * noise[name]
 
-    return {name: moved(name) for name in z}, (squares, weight)
+    return {name: updated(name) for name in z}, (squares, weight)

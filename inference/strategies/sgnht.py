@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .stochastic_gradient import Frictional, Kernel, Now
+from .stochastic_gradient import Frictional, Kernel, Step
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,17 @@ class SGNHT(Frictional):
     def kernel(self) -> Kernel:
         """The update of a step."""
 
-        def first(xp: Any, noise: dict, size: Any) -> tuple[dict, Any]:
+        def init(xp: Any, noise: dict, size: Any) -> tuple[dict, Any]:
             return noise, self.friction + xp.zeros_like(size)
 
-        def move(xp: Any, z: dict, carried: Any, gradient: dict, noise: dict, now: Now) -> tuple[dict, Any]:
-            old, share = carried
-            h, width = xp.sqrt(now.size), xp.sqrt(2 * self.friction * now.temperature)
+        def update(xp: Any, z: dict, auxiliary: Any, gradient: dict, noise: dict, step: Step) -> tuple[dict, Any]:
+            old, share = auxiliary
+            h, width = xp.sqrt(step.size), xp.sqrt(2 * self.friction * step.temperature)
             new = {k: (1 - share) * p + h * gradient[k] + width * noise[k] for k, p in old.items()}
-            heat = sum(xp.sum(p * (p + old[k])) for k, p in new.items()) / sum(
+            kinetic = sum(xp.sum(p * (p + old[k])) for k, p in new.items()) / sum(
                 2 * math.prod(p.shape) for p in new.values()
             )
-            return {k: z[k] + h * p for k, p in new.items()}, (new, share + now.size * (heat - now.temperature))
+            share = share + step.size * (kinetic - step.temperature)
+            return {k: z[k] + h * p for k, p in new.items()}, (new, share)
 
-        return Kernel(first, move)
+        return Kernel(init, update)

@@ -98,7 +98,7 @@ class Frictional(SGMCMC):
             raise ValueError(f"{self.name}: friction must lie between 0 and 1, got {self.friction}")
 
 
-class Now(NamedTuple):
+class Step(NamedTuple):
     """A step: its `size` e_t / N, its temperature, whether it is of the warmup, and N."""
 
     size: Any
@@ -110,14 +110,14 @@ class Now(NamedTuple):
 class Kernel(NamedTuple):
     """An update, written once for both languages; positions, gradients, noise and so on are dicts by site.
 
-    first : ``(xp, noise, size) -> carried``: what the chain carries along, such as a momentum; `noise` is standard
-        normal, `size` that of the first step.
-    move : ``(xp, z, carried, gradient, noise, now) -> (z, carried)``, `gradient` that of the log joint (or an estimate
-        of it), `now` a `Now`.
+    init : ``(xp, noise, size) -> auxiliary``: auxiliary variables, such as a momentum; `noise` is standard normal,
+        `size` that of the first step.
+    update : ``(xp, z, auxiliary, gradient, noise, step) -> (z, auxiliary)``, `gradient` that of the log joint (or an
+        estimate of it), `step` a `Step`.
     """
 
-    first: Callable
-    move: Callable
+    init: Callable
+    update: Callable
 
 
 class Moments(NamedTuple):
@@ -129,10 +129,10 @@ class Moments(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where the chain is (unconstrained), what its kernel carries along, how many steps it took, and its moments."""
+    """Where the chain is (unconstrained), its kernel's auxiliary variables, how many steps it took, and its moments."""
 
     z: Any
-    carried: Any
+    auxiliary: Any
     t: Any
     moments: Moments
 
@@ -149,25 +149,25 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     def init(key: Any, x: Any, y: Any) -> State:
         z = start(model, sites, key, x, y, config.start)
         noise = normals(jax.random.fold_in(key, 1), z)
-        carried = kernel.first(jnp, noise, jnp.asarray(config.step_size / x.shape[0]))
-        return State(z, carried, jnp.zeros((), int), empty(jnp, constrain(model, z, x[:1], y[:1])))
+        auxiliary = kernel.init(jnp, noise, jnp.asarray(config.step_size / x.shape[0]))
+        return State(z, auxiliary, jnp.zeros((), int), no_moments(jnp, constrain(model, z, x[:1], y[:1])))
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         row_key, noise_key = jax.random.split(key)
         rows = draw_rows(row_key, x.shape[0], config.batch_size)
         gradient = jax.grad(lambda z: -potential(model, z, x, y, rows))(state.z)
-        now, weight = schedule(jnp, config, state.t, x.shape[0])
+        this_step, weight = schedule(jnp, config, state.t, x.shape[0])
         noise = normals(noise_key, state.z)
-        z, carried = kernel.move(jnp, state.z, state.carried, gradient, noise, now)
-        moments = gathered(jnp, state.moments, constrain(model, z, x[:1], y[:1]), weight)
-        return State(z, carried, state.t + 1, moments), {}
+        z, auxiliary = kernel.update(jnp, state.z, state.auxiliary, gradient, noise, this_step)
+        moments = updated_moments(jnp, state.moments, constrain(model, z, x[:1], y[:1]), weight)
+        return State(z, auxiliary, state.t + 1, moments), {}
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         rows = draw_rows(key, x.shape[0], config.batch_size)  # all rows at each draw would cost more than the steps
         return constrain(model, state.z, x[:1], y[:1]), {"lp": -potential(model, state.z, x, y, rows)}
 
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        return settled(jnp, state.moments)
+        return mean_and_sd(jnp, state.moments)
 
     return Algorithm(init, step, draw, config.warmup, config.thin, config.draws, config.chains, moments=moments)
 
@@ -175,10 +175,10 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
 def normals(key: Any, z: dict) -> dict:
     """Standard normals for every site: one draw each, for a long vector cut into sites costs five times as much."""
     keys = jax.random.split(key, len(z))
-    return {name: jax.random.normal(own, z[name].shape, z[name].dtype) for own, name in zip(keys, z, strict=True)}
+    return {name: jax.random.normal(k, z[name].shape, z[name].dtype) for k, name in zip(keys, z, strict=True)}
 
 
-def schedule(xp: Any, config: Any, t: Any, rows: int) -> tuple[Now, Any]:
+def schedule(xp: Any, config: Any, t: Any, rows: int) -> tuple[Step, Any]:
     """Step `t` (an array; it counts from that of the warmup) on so many rows, and its weight in the moments."""
     after = xp.where(t >= config.warmup, 1.0, 0.0)
     if config.schedule == "polynomial":
@@ -188,24 +188,24 @@ def schedule(xp: Any, config: Any, t: Any, rows: int) -> tuple[Now, Any]:
         place = ((t - config.warmup) % config.thin) / config.thin
         size = 0.5 * config.step_size * (1.0 + xp.cos(xp.pi * place))
         noisy = xp.where(place >= config.explore, 1.0, 0.0)
-    return Now(size / rows, config.temperature * noisy, t < config.warmup, rows), after * noisy * size
+    return Step(size / rows, config.temperature * noisy, t < config.warmup, rows), after * noisy * size
 
 
-def empty(xp: Any, values: dict) -> Moments:
+def no_moments(xp: Any, values: dict) -> Moments:
     """The moments of nothing yet, for sites like these."""
     return Moments(xp.asarray(0.0), *({name: xp.zeros_like(v) for name, v in values.items()} for _ in range(2)))
 
 
-def gathered(xp: Any, moments: Moments, values: dict, weight: Any) -> Moments:
+def updated_moments(xp: Any, moments: Moments, values: dict, weight: Any) -> Moments:
     """The moments with one more value of each site, by West's (1979) update."""
     total = moments.weight + weight
     share = weight / xp.where(total > 0, total, xp.ones_like(total))
-    apart = {name: values[name] - mean for name, mean in moments.mean.items()}
-    mean = {name: moments.mean[name] + share * gap for name, gap in apart.items()}
-    squares = {name: moments.squares[name] + weight * (1 - share) * gap**2 for name, gap in apart.items()}
+    deviations = {name: values[name] - mean for name, mean in moments.mean.items()}
+    mean = {name: moments.mean[name] + share * d for name, d in deviations.items()}
+    squares = {name: moments.squares[name] + weight * (1 - share) * d**2 for name, d in deviations.items()}
     return Moments(total, mean, squares)
 
 
-def settled(xp: Any, moments: Moments) -> tuple[dict, dict]:
+def mean_and_sd(xp: Any, moments: Moments) -> tuple[dict, dict]:
     """Mean and sd by site."""
     return moments.mean, {name: xp.sqrt(square / moments.weight) for name, square in moments.squares.items()}

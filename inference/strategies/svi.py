@@ -62,5 +62,5 @@ def constant_steps(config: SVI) -> int:
 
 
 def _rate(config: SVI) -> Any:
-    at = constant_steps(config)
-    return optax.linear_schedule(config.lr, 0.0, config.steps - at, at) if at < config.steps else config.lr
+    steps = constant_steps(config)
+    return optax.linear_schedule(config.lr, 0.0, config.steps - steps, steps) if steps < config.steps else config.lr

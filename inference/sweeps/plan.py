@@ -61,7 +61,7 @@ class Sweep:
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides what the sweep computes, as JSON holds it: two files with the same facts are one."""
-        used_models, used_strategies = ({getattr(c, what) for c in self.cells} for what in ("model", "strategy"))
+        used_models, used_strategies = ({getattr(c, field) for c in self.cells} for field in ("model", "strategy"))
         return {
             "ppl": self.ppl,
             "models": {name: v for name, v in self.models.items() if name in used_models},
@@ -83,24 +83,24 @@ def read(path: str | Path) -> Sweep:
     looked at yet, except for their names.
     """
     path = Path(path)
-    text, found = _toml(path)
+    text, content = _toml(path)
     with place(str(path)):
-        _check_keys("key", found, TOP)
-        ppl = _typed("ppl", found.get("ppl", "numpyro"), str)
+        _check_keys("key", content, TOP)
+        ppl = _typed("ppl", content.get("ppl", "numpyro"), str)
         language(ppl)  # is it there?
     folder = path.resolve().parent
-    tables = _tables(path, found, "models", "models.ard")
-    models = {name: _model(name, settings, folder) for name, settings in tables.items()}
-    chosen = {name: _strategy(name, one) for name, one in _tables(path, found, "strategies", "strategies").items()}
-    grids = found.get("grid", [])
+    models = {k: _model(k, v, folder) for k, v in _tables(path, content, "models", "models.ard").items()}
+    strategies = _tables(path, content, "strategies", "strategies")
+    methods = {name: _strategy(name, given) for name, given in strategies.items()}
+    grids = content.get("grid", [])
     if not isinstance(grids, list) or not all(isinstance(grid, dict) for grid in grids):
         raise ValueError(f"{path}: a grid begins with [[grid]], in two brackets")
     if not grids:
         raise ValueError(f"{path} has no [[grid]], so there is nothing to do; add one with data = [...]")
-    cells = {cell: None for i, grid in enumerate(grids) for cell in _cells(f"grid {i + 1}", grid, models, chosen)}
+    cells = {cell: None for i, grid in enumerate(grids) for cell in _cells(f"grid {i + 1}", grid, models, methods)}
     specs = {settings["prior"] for settings in models.values()} | {cell.data for cell in cells}
     files = {spec: _checksum(folder, spec) for spec in sorted(specs) if _is_file(spec)}
-    return Sweep(models, chosen, tuple(cells), ppl, files, folder, text)
+    return Sweep(models, methods, tuple(cells), ppl, files, folder, text)
 
 
 def _toml(path: Path) -> tuple[str, dict[str, Any]]:
@@ -126,14 +126,14 @@ def place(where: str) -> Iterator[None]:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _check_keys(kind: str, found: dict[str, Any], known: Iterable[str]) -> None:
-    for key in found:
-        if key not in known:
-            raise unknown(kind, key, known)
+def _check_keys(kind: str, table: dict[str, Any], allowed: Iterable[str]) -> None:
+    for key in table:
+        if key not in allowed:
+            raise unknown(kind, key, allowed)
 
 
-def _tables(path: Path, found: dict[str, Any], name: str, example: str) -> dict[str, Any]:
-    tables = found.get(name, {})
+def _tables(path: Path, content: dict[str, Any], name: str, example: str) -> dict[str, Any]:
+    tables = content.get(name, {})
     if not isinstance(tables, dict) or not tables:
         raise ValueError(f"{path} names no {name}; add a table [{example}]")
     return tables
@@ -152,12 +152,12 @@ def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
         if not isinstance(settings, dict) or "prior" not in settings:
             raise ValueError('a model is a table with a prior, such as prior = "half_cauchy"')
         _check_keys("setting of a model", settings, MODEL)
-        whole = DEFAULTS | {key: _typed(key, value, MODEL[key]) for key, value in settings.items()}
+        complete = DEFAULTS | {key: _typed(key, value, MODEL[key]) for key, value in settings.items()}
         for key in ("sigma0", "precision"):
-            if whole[key] is not None and not whole[key] > 0:
-                raise ValueError(f"{key} must be positive, got {whole[key]}")
-        parts(_located(whole, folder))
-        return whole
+            if complete[key] is not None and not complete[key] > 0:
+                raise ValueError(f"{key} must be positive, got {complete[key]}")
+        parts(_located(complete, folder))
+        return complete
 
 
 def _located(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -193,20 +193,20 @@ def _strategy(name: str, given: Any) -> Strategy:
 
 
 def _config(text: str) -> Any:
-    found = parse(text)
-    if len(found) != 1:
-        raise ValueError(f"write one strategy, not {len(found)}; give each of {', '.join(found)} a name of its own")
-    return next(iter(found.values()))
+    configs = parse(text)
+    if len(configs) != 1:
+        raise ValueError(f"write one strategy, not {len(configs)}; give each of {', '.join(configs)} a name of its own")
+    return next(iter(configs.values()))
 
 
-def _cells(where: str, grid: dict[str, Any], models: dict[str, Any], chosen: dict[str, Any]) -> list[Cell]:
+def _cells(where: str, grid: dict[str, Any], models: dict[str, Any], strategies: dict[str, Any]) -> list[Cell]:
     """The cells of one grid."""
     with place(where):
         _check_keys("key of a grid", grid, GRID)
         if "data" not in grid:
             raise ValueError('say on which data, as in data = ["yacht"]')
         names = _chosen("model", grid.get("models", list(models)), models)
-        methods = _chosen("strategy", grid.get("strategies", list(chosen)), chosen)
+        methods = _chosen("strategy", grid.get("strategies", list(strategies)), strategies)
         data = _listed("data", grid["data"])
         splits, seeds = (_numbers(key, grid.get(key, 1)) for key in ("splits", "seeds"))
         for name in data:
@@ -222,15 +222,15 @@ def _cells(where: str, grid: dict[str, Any], models: dict[str, Any], chosen: dic
 
 
 def _listed(key: str, given: Any) -> list[str]:
-    if not isinstance(given, list) or not given or not all(isinstance(one, str) for one in given):
+    if not isinstance(given, list) or not given or not all(isinstance(name, str) for name in given):
         raise ValueError(f"{key} must be a list of names with one name at least, got {given!r}")
     return given
 
 
-def _chosen(kind: str, given: Any, known: dict[str, Any]) -> list[str]:
+def _chosen(kind: str, given: Any, available: dict[str, Any]) -> list[str]:
     for name in _listed("models" if kind == "model" else "strategies", given):
-        if name not in known:
-            raise unknown(kind, name, known)
+        if name not in available:
+            raise unknown(kind, name, available)
     return given
 
 

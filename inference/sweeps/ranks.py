@@ -33,10 +33,10 @@ def friedman(ranked: np.ndarray) -> Friedman:
     data, methods = ranked.shape
     mean = ranked.mean(axis=0)
     chi2 = 12 * data / (methods * (methods + 1)) * (np.sum(mean**2) - methods * (methods + 1) ** 2 / 4)
-    left = data * (methods - 1) - chi2
-    if left <= 1e-9 * data:  # all data sets agree
+    denominator = data * (methods - 1) - chi2
+    if denominator <= 1e-9 * data:  # all data sets agree
         return Friedman(float(chi2), np.inf, 0.0)
-    f = (data - 1) * chi2 / left
+    f = (data - 1) * chi2 / denominator
     return Friedman(float(chi2), float(f), float(stats.f.sf(f, methods - 1, (methods - 1) * (data - 1))))
 
 
@@ -94,9 +94,9 @@ def plot(names: list[str], mean: np.ndarray, difference: float) -> Any:
 
 def _difference(ax: Any, low: float, high: float, difference: float) -> None:
     """The critical difference as a length, above the line of ranks."""
-    shown = min(difference, high - low)
-    more = " (more than the whole line)" if shown < difference else ""
-    ax.plot((low, low + shown), (0.78, 0.78), color=INK, lw=1.2)
-    for x in (low, low + shown):
+    width = min(difference, high - low)
+    suffix = " (more than the whole line)" if width < difference else ""
+    ax.plot((low, low + width), (0.78, 0.78), color=INK, lw=1.2)
+    for x in (low, low + width):
         ax.plot((x, x), (0.71, 0.85), color=INK, lw=1.2)
-    ax.text(low, 0.92, f"CD = {difference:.2f}{more}", ha="left", va="bottom", fontsize=9, color=INK)
+    ax.text(low, 0.92, f"CD = {difference:.2f}{suffix}", ha="left", va="bottom", fontsize=9, color=INK)

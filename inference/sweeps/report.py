@@ -49,31 +49,31 @@ def make(folder: Path) -> list[Table]:
 
     Raises ValueError or FileNotFoundError if the folder holds no sweep, OSError if it cannot be written.
     """
-    about = store.read(folder)
-    known = store.keys(about["facts"])
-    results = frame(known, store.finished(folder, known))
+    record = store.read(folder)
+    file_keys = store.keys(record["facts"])
+    results = frame(file_keys, store.finished(folder, file_keys))
     files.through(folder / "results.parquet", lambda part: results.to_parquet(part, index=False))
     files.through(folder / "results.csv", lambda part: results.to_csv(part, index=False))
     summary = table(results)
     files.through(folder / "table.csv", lambda part: summary.to_csv(part, index=False))
     rankings = [ranking(results, score) for score in RANKED if score in set(summary["score"])]
-    pictures = [(made, png(made)) for made in map(picture, rankings) if made]
-    for made, image in pictures:
-        files.write(folder / f"{made.name}.png", image)
-    files.write(folder / "report.html", page(folder.name, about, results, summary, rankings, pictures))
+    pictures = [(diagram, png(diagram)) for diagram in map(picture, rankings) if diagram]
+    for diagram, image in pictures:
+        files.write(folder / f"{diagram.name}.png", image)
+    files.write(folder / "report.html", page(folder.name, record, results, summary, rankings, pictures))
     return [*_tables(summary), *_ranked(rankings), *_counts(results)]
 
 
-def frame(known: dict[Cell, str], found: dict[Cell, dict[str, Any]]) -> Frame:
+def frame(keys: dict[Cell, str], finished: dict[Cell, dict[str, Any]]) -> Frame:
     """One row for each finished cell, in order."""
     rows = [
         {**cell._asdict(), **{k: result[k] for k in ("status", "reason", "seconds")}, **result["scores"]}
-        for cell in sorted(known)
-        if (result := found.get(cell))
+        for cell in sorted(keys)
+        if (result := finished.get(cell))
     ]
     columns = [*Cell._fields, "status", "reason", *SCORES, "seconds"]
     kinds = dict.fromkeys((*SCORES, "seconds"), float)
-    return pd.DataFrame(rows, columns=columns).astype(kinds).assign(file=[known[Cell(*row)] for row in _cells(rows)])
+    return pd.DataFrame(rows, columns=columns).astype(kinds).assign(file=[keys[Cell(*row)] for row in _cells(rows)])
 
 
 def _cells(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -87,16 +87,16 @@ def table(results: Frame) -> Frame:
     """
     keys = ["data", "model", "strategy"]
     long = _by_split(results)
-    found = long.groupby([*keys, "score"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
-    found = found.rename(columns={"std": "sd", "count": "n"})
-    return found.assign(se=found["sd"] / np.sqrt(found["n"]))[[*keys, "score", "mean", "sd", "se", "n"]]
+    summary = long.groupby([*keys, "score"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    summary = summary.rename(columns={"std": "sd", "count": "n"})
+    return summary.assign(se=summary["sd"] / np.sqrt(summary["n"]))[[*keys, "score", "mean", "sd", "se", "n"]]
 
 
 def _by_split(results: Frame) -> Frame:
     """Scores of the cells that are done, in a column, one row a split."""
     keys = ["data", "model", "strategy", "split"]
-    good = results[results["status"] == DONE]
-    long = good.melt(id_vars=keys, value_vars=[*SCORES, "seconds"], var_name="score").dropna(subset="value")
+    done = results[results["status"] == DONE]
+    long = done.melt(id_vars=keys, value_vars=[*SCORES, "seconds"], var_name="score").dropna(subset="value")
     return long.groupby([*keys, "score"], sort=False)["value"].mean().reset_index()
 
 
@@ -108,10 +108,10 @@ def ranking(results: Frame, score: str) -> Ranking:
     long = _by_split(results)
     methods = sorted({_method(*pair) for pair in zip(results["model"], results["strategy"], strict=True)})
     data = sorted(set(results["data"]))
-    chosen = long[long["score"] == score]
-    names = [_method(*pair) for pair in zip(chosen["model"], chosen["strategy"], strict=True)]
-    wide = chosen.assign(method=names).pivot(index=["data", "split"], columns="method", values="value")
-    means = wide.reindex(columns=methods).dropna().groupby(level="data").mean()
+    of_score = long[long["score"] == score]
+    names = [_method(*pair) for pair in zip(of_score["model"], of_score["strategy"], strict=True)]
+    by_method = of_score.assign(method=names).pivot(index=["data", "split"], columns="method", values="value")
+    means = by_method.reindex(columns=methods).dropna().groupby(level="data").mean()
     left_out = [name for name in data if name not in means.index]
     if len(means) == 0:
         why = "there is no data set where every method has results"
@@ -135,50 +135,50 @@ def _method(model: str, strategy: str) -> str:
     return f"{model}/{strategy}"
 
 
-def picture(found: Ranking) -> Picture | None:
+def picture(ranking: Ranking) -> Picture | None:
     """The critical-difference diagram, where there is one."""
-    if found.why:
+    if ranking.why:
         return None
-    made = ranks.plot(found.methods, found.mean, found.difference)
-    return Picture(f"ranks-{found.score}", f"Ranks by {HEADS[found.score]}", CAPTION, made)
+    diagram = ranks.plot(ranking.methods, ranking.mean, ranking.difference)
+    return Picture(f"ranks-{ranking.score}", f"Ranks by {HEADS[ranking.score]}", CAPTION, diagram)
 
 
-def sentences(found: Ranking) -> list[str]:
+def sentences(ranking: Ranking) -> list[str]:
     """What the ranking says and on what it rests."""
-    said = [f"Over {len(found.data)} data sets: {', '.join(found.data)}."] if found.data else []
-    if found.left_out:
-        said.append(f"Left out, for not every method has results there: {', '.join(found.left_out)}.")
-    if found.test is None:
-        return [*said, f"No critical difference: {found.why}."]
-    k, n, test = len(found.methods), len(found.data), found.test
-    said.append(
+    lines = [f"Over {len(ranking.data)} data sets: {', '.join(ranking.data)}."] if ranking.data else []
+    if ranking.left_out:
+        lines.append(f"Left out, for not every method has results there: {', '.join(ranking.left_out)}.")
+    if ranking.test is None:
+        return [*lines, f"No critical difference: {ranking.why}."]
+    k, n, test = len(ranking.methods), len(ranking.data), ranking.test
+    lines.append(
         f"Friedman test: chi-square {test.chi2:.2f}, F({k - 1}, {(k - 1) * (n - 1)}) = {test.f:.2f}, p = {test.p:.2g}; "
-        f"Nemenyi's critical difference at the 5% level: {found.difference:.2f}."
+        f"Nemenyi's critical difference at the 5% level: {ranking.difference:.2f}."
     )
-    return said
+    return lines
 
 
 def _wide(summary: Frame, data: str, scores: tuple[str, ...]) -> tuple[list[str], list[list[tuple[str, bool]]]]:
     """One data set's table, the best method first: head, and cells with whether each is the best of its column."""
-    some = summary[summary["data"] == data]
-    shown = [score for score in scores if score in set(some["score"])]
-    by = {(_method(r.model, r.strategy), r.score): r for r in some.itertuples()}
-    methods = list(dict.fromkeys(method for method, _ in by))
-    first = next((score for score in shown if score in BEST), None)
-    if first:
-        sign = -1 if BEST[first] else 1
-        methods.sort(key=lambda method: sign * by[method, first].mean if (method, first) in by else np.inf)
-    best = {s: _best([by[m, s].mean for m in methods if (m, s) in by], s) for s in shown}
+    rows_of_data = summary[summary["data"] == data]
+    columns = [score for score in scores if score in set(rows_of_data["score"])]
+    cells_by = {(_method(r.model, r.strategy), r.score): r for r in rows_of_data.itertuples()}
+    methods = list(dict.fromkeys(method for method, _ in cells_by))
+    main = next((score for score in columns if score in BEST), None)
+    if main:
+        sign = -1 if BEST[main] else 1
+        methods.sort(key=lambda method: sign * cells_by[method, main].mean if (method, main) in cells_by else np.inf)
+    best = {s: _best([cells_by[m, s].mean for m in methods if (m, s) in cells_by], s) for s in columns}
     rows = []
     for method in methods:
-        cells = [by.get((method, score)) for score in shown]
+        cells = [cells_by.get((method, score)) for score in columns]
         n = max(int(cell.n) for cell in cells if cell is not None)
         marked = [
             ("", False) if cell is None else (_text(cell), cell.mean == best[score])
-            for cell, score in zip(cells, shown, strict=True)
+            for cell, score in zip(cells, columns, strict=True)
         ]
         rows.append([(method, False), *marked, (str(n), False)])
-    return ["", *(HEADS.get(score, score) for score in shown), "splits"], rows
+    return ["", *(HEADS.get(score, score) for score in columns), "splits"], rows
 
 
 def _best(means: list[float], score: str) -> float:
@@ -197,11 +197,11 @@ def _text(cell: Any) -> str:
 
 
 def _tables(summary: Frame) -> list[Table]:
-    found = []
+    tables = []
     for data in dict.fromkeys(summary["data"]):
         head, rows = _wide(summary, data, SHORT)
-        found.append((data, head, [[text for text, _ in row] for row in rows]))
-    return found
+        tables.append((data, head, [[text for text, _ in row] for row in rows]))
+    return tables
 
 
 def _ranked(rankings: list[Ranking]) -> list[Table]:
@@ -213,44 +213,44 @@ def _ranked(rankings: list[Ranking]) -> list[Table]:
     ]
 
 
-def _pairs(found: Ranking) -> list[list[str]]:
-    return [[method, f"{rank:.2f}"] for method, rank in zip(found.methods, found.mean, strict=True)]
+def _pairs(ranking: Ranking) -> list[list[str]]:
+    return [[method, f"{rank:.2f}"] for method, rank in zip(ranking.methods, ranking.mean, strict=True)]
 
 
 def _counts(results: Frame) -> list[Table]:
     """The reasons of failed cells, and how many have each."""
-    bad = results[results["status"] == FAILED]
-    if bad.empty:
+    failed = results[results["status"] == FAILED]
+    if failed.empty:
         return []
-    rows = Counter((_method(r.model, r.strategy), str(r.data), str(r.reason)) for r in bad.itertuples())
+    rows = Counter((_method(r.model, r.strategy), str(r.data), str(r.reason)) for r in failed.itertuples())
     head = ["method", "data", "cells", "reason"]
-    return [("Failed cells", head, [[m, data, str(n), why] for (m, data, why), n in rows.items()])]
+    return [("Failed cells", head, [[m, data, str(n), reason] for (m, data, reason), n in rows.items()])]
 
 
 def page(
     name: str,
-    about: dict[str, Any],
+    record: dict[str, Any],
     results: Frame,
     summary: Frame,
     rankings: list[Ranking],
     pictures: list[tuple[Picture, bytes]],
 ) -> str:
     """The report as one HTML page that needs no other file."""
-    total, statuses = len(about["facts"]["cells"]), Counter(results["status"])
+    total, statuses = len(record["facts"]["cells"]), Counter(results["status"])
     missing = total - len(results)
-    said = f"{statuses[DONE]} of {total} cells done, {statuses[FAILED]} failed" + (
+    state = f"{statuses[DONE]} of {total} cells done, {statuses[FAILED]} failed" + (
         f", {missing} not run" * bool(missing)
     )
-    shown = {made.name: figure(made, image) for made, image in pictures}
+    figures = {diagram.name: figure(diagram, image) for diagram, image in pictures}
     return PAGE.substitute(
         title=html.escape(f"sweep {name}"),
-        started=html.escape(said),
+        started=html.escape(state),
         tables="".join(_section(summary, data) for data in dict.fromkeys(summary["data"])),
-        ranks="".join(_rank_section(r, shown.get(f"ranks-{r.score}", "")) for r in rankings),
+        ranks="".join(_rank_section(r, figures.get(f"ranks-{r.score}", "")) for r in rankings),
         failed="".join(f"<h2>{title}</h2>{_html(head, _plain(rows))}" for title, head, rows in _counts(results)),
-        text=html.escape(about["text"]),
-        command=html.escape(f"noisezoo sweep {about['file']}"),
-        versions=html.escape(", ".join(f"{k} {v}" for k, v in about["versions"].items())),
+        text=html.escape(record["text"]),
+        command=html.escape(f"noisezoo sweep {record['file']}"),
+        versions=html.escape(", ".join(f"{k} {v}" for k, v in record["versions"].items())),
     )
 
 
@@ -258,12 +258,12 @@ def _section(summary: Frame, data: str) -> str:
     return f"<h2>{html.escape(data)}</h2>{_html(*_wide(summary, data, (*SCORES, 'seconds')))}"
 
 
-def _rank_section(found: Ranking, shown: str) -> str:
+def _rank_section(ranking: Ranking, image: str) -> str:
     """A ranking as its picture, or as a table where it has none."""
-    said = " ".join(sentences(found))
-    title = "" if shown else f"<h2>Ranks by {HEADS[found.score]}</h2>"
-    pairs = _html(["", "average rank"], _plain(_pairs(found))) if found.data and not shown else ""
-    return f'{title}{shown}{pairs}<p class="faint">{html.escape(said)}</p>'
+    text = " ".join(sentences(ranking))
+    title = "" if image else f"<h2>Ranks by {HEADS[ranking.score]}</h2>"
+    pairs = _html(["", "average rank"], _plain(_pairs(ranking))) if ranking.data and not image else ""
+    return f'{title}{image}{pairs}<p class="faint">{html.escape(text)}</p>'
 
 
 def _plain(rows: list[list[str]]) -> list[list[tuple[str, bool]]]:

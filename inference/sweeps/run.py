@@ -64,8 +64,8 @@ def prepare(file: str | Path, out: str | Path | None = None, retry: bool = False
     if retry:
         done = {cell: result for cell, result in done.items() if result["status"] != FAILED}
     groups = worker.grouped(cell for cell in sweep.cells if cell not in done)
-    made = [_job(sweep, group, rows[group[0].data]) for group in groups]
-    return Plan(folder, keys, done, sorted(made, key=lambda job: -job.size), lock)
+    jobs = [_job(sweep, group, rows[group[0].data]) for group in groups]
+    return Plan(folder, keys, done, sorted(jobs, key=lambda job: -job.size), lock)
 
 
 def _checked(sweep: Sweep) -> dict[str, int]:
@@ -108,12 +108,12 @@ def _job(sweep: Sweep, group: tuple[Cell, ...], rows: int) -> Job:
     )
 
 
-def go(
+def run(
     plan: Plan,
     workers: int | None = None,
     cluster: str | None = None,
     progress: bool = True,
-    say: Callable[[str], Any] = print,
+    print_line: Callable[[str], Any] = print,
 ) -> Counter:
     """Run the jobs and write each cell as it comes back; returns how many cells are done and how many failed.
 
@@ -122,16 +122,16 @@ def go(
     done = dict(plan.done)
     total = len(plan.keys)
     if done:
-        say(f"{len(done)} of {total} cells are finished already")
-    with plan.lock, progress_bar("sweep", progress) as tell:
-        tell(len(done), total, "")
-        with closing(_results(plan, workers, cluster)) as found:
-            for results in found:
+        print_line(f"{len(done)} of {total} cells are finished already")
+    with plan.lock, progress_bar("sweep", progress) as report_progress:
+        report_progress(len(done), total, "")
+        with closing(_results(plan, workers, cluster)) as finished_jobs:
+            for results in finished_jobs:
                 for result in results:
                     store.write(plan.folder, plan.keys[result.cell], result.facts, result.error)
                     done[result.cell] = result.facts
-                say(line(results))
-                tell(len(done), total, _failures(done))
+                print_line(line(results))
+                report_progress(len(done), total, _failures(done))
     return Counter(result["status"] for result in done.values())
 
 
@@ -143,20 +143,20 @@ def _failures(done: dict[Cell, dict[str, Any]]) -> str:
 def line(results: list[Result]) -> str:
     """A job in one line: ``ard em yacht: 20 splits, rmse 0.95 ± 0.05, 80 s``."""
     cell = results[0].cell
-    good = [result for result in results if result.facts["status"] == DONE]
+    done = [result for result in results if result.facts["status"] == DONE]
     count = f"{len(results)} splits" if len(results) > 1 else f"split {cell.split}"
-    words = [count] if good else []
-    name = next((n for n in ("rmse", "accuracy", "mlpd") if good and n in good[0].facts["scores"]), "")
+    parts = [count] if done else []
+    name = next((n for n in ("rmse", "accuracy", "mlpd") if done and n in done[0].facts["scores"]), "")
     if name:
-        values = [result.facts["scores"][name] for result in good]
+        values = [result.facts["scores"][name] for result in done]
         spread = f" ± {np.std(values, ddof=1) / np.sqrt(len(values)):.2g}" if len(values) > 1 else ""
-        words.append(f"{name} {np.mean(values):.3g}{spread}")
-    bad = [result for result in results if result.facts["status"] == FAILED]
-    if bad:
-        words.append(f"{len(bad)} of {len(results)} failed: {bad[0].facts['reason']}")
-    words.append(f"{sum(result.facts['seconds'] for result in results):.0f} s")
+        parts.append(f"{name} {np.mean(values):.3g}{spread}")
+    failed = [result for result in results if result.facts["status"] == FAILED]
+    if failed:
+        parts.append(f"{len(failed)} of {len(results)} failed: {failed[0].facts['reason']}")
+    parts.append(f"{sum(result.facts['seconds'] for result in results):.0f} s")
     seed = f" seed {cell.seed}" if cell.seed else ""
-    return f"{cell.model} {cell.strategy} {cell.data}{seed}: {', '.join(words)}"
+    return f"{cell.model} {cell.strategy} {cell.data}{seed}: {', '.join(parts)}"
 
 
 def _results(plan: Plan, workers: int | None, cluster: str | None) -> Results:
@@ -174,17 +174,17 @@ def _results(plan: Plan, workers: int | None, cluster: str | None) -> Results:
         yield from map(worker.run, plan.jobs)
 
 
-def _on_processes(todo: list[Job], count: int, devices: str | None) -> Results:
+def _on_processes(jobs: list[Job], count: int, devices: str | None) -> Results:
     """Jobs in processes of this machine, a thread each, or a device each if there are any."""
     from concurrent.futures import FIRST_COMPLETED, wait
 
     from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
     executor = ProcessPoolExecutor(count, initializer=worker.follow, initargs=(os.getpid(),))
-    rest, running = iter(todo), set()
+    pending, running = iter(jobs), set()
 
     def submit(most: int) -> None:
-        for job in islice(rest, most):
+        for job in islice(pending, most):
             running.add(executor.submit(worker.worker, job, devices))
 
     try:
@@ -206,7 +206,7 @@ def _on_processes(todo: list[Job], count: int, devices: str | None) -> Results:
         executor.shutdown(kill_workers=True)
 
 
-def _on_cluster(todo: list[Job], address: str) -> Results:
+def _on_cluster(jobs: list[Job], address: str) -> Results:
     """Jobs on the workers of a Dask scheduler, which gives those of a worker that dies to another.
 
     The client is asked directly: joblib's Dask backend waits for ever for a job whose workers all died.
@@ -215,7 +215,7 @@ def _on_cluster(todo: list[Job], address: str) -> Results:
 
     client = _client(address)
     try:
-        futures = {client.submit(worker.worker, job, None, pure=False): job for job in todo}
+        futures = {client.submit(worker.worker, job, None, pure=False): job for job in jobs}
         for future in as_completed(futures, loop=client.loop):
             error = future.exception()
             if isinstance(error, KilledWorker):
@@ -250,12 +250,12 @@ def _devices() -> list[str]:
     """The GPUs that JAX may use, by number."""
     if not any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13)):
         return []
-    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in given.split(",") if name.strip()]
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name.strip()]
     if not shutil.which("nvidia-smi"):
         return []
-    said = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
-    return [str(i) for i, _ in enumerate(row for row in said.splitlines() if row.startswith("GPU"))]
+    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    return [str(i) for i, _ in enumerate(row for row in listing.splitlines() if row.startswith("GPU"))]
 
 
 def _locks(folder: Path, devices: list[str]) -> str | None:

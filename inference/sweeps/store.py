@@ -31,12 +31,12 @@ class Cell(NamedTuple):
 
 def keys(facts: dict[str, Any]) -> dict[Cell, str]:
     """The names of the files of all cells: checksums of everything that decides what a cell computes."""
-    found = {}
+    keys_of = {}
     for cell in (Cell(*values) for values in facts["cells"]):
         model, strategy = facts["models"][cell.model], facts["strategies"][cell.strategy]
         files = [facts["files"].get(spec) for spec in (model["prior"], cell.data)]
-        found[cell] = _sha([cell, model, strategy, files, facts["ppl"]])[:16]
-    return found
+        keys_of[cell] = _sha([cell, model, strategy, files, facts["ppl"]])[:16]
+    return keys_of
 
 
 def _sha(value: Any) -> str:
@@ -44,7 +44,7 @@ def _sha(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def create(folder: Path, facts: dict[str, Any], more: dict[str, Any]) -> Any:
+def create(folder: Path, facts: dict[str, Any], provenance: dict[str, Any]) -> Any:
     """Make the folder of a sweep, or find that it holds the same one; returns a file whose lock says that it is taken.
 
     The lock ends with the process, however that ends, or when the file is closed.  Raises FileExistsError if the folder
@@ -60,18 +60,18 @@ def create(folder: Path, facts: dict[str, Any], more: dict[str, Any]) -> Any:
     try:
         if not claim(lock):
             raise BlockingIOError(f"another process is running the sweep in {folder}; wait for it, or stop it")
-        _hold(folder, facts, more)
+        _hold(folder, facts, provenance)
     except BaseException:
         lock.close()
         raise
     return lock
 
 
-def _hold(folder: Path, facts: dict[str, Any], more: dict[str, Any]) -> None:
+def _hold(folder: Path, facts: dict[str, Any], provenance: dict[str, Any]) -> None:
     """Write ``sweep.json``, or find that it is the same sweep's."""
     if not (folder / SWEEP).exists():
         try:
-            files_module.write(folder / SWEEP, json.dumps({"facts": facts, **more}, indent=1) + "\n")
+            files_module.write(folder / SWEEP, json.dumps({"facts": facts, **provenance}, indent=1) + "\n")
         except OSError as error:
             raise _not_written(folder, error) from error
     elif read(folder)["facts"] != json.loads(json.dumps(facts)):
@@ -87,9 +87,9 @@ def _not_written(folder: Path, error: OSError) -> OSError:
 def read(folder: Path) -> dict[str, Any]:
     """What ``sweep.json`` says; raises FileNotFoundError or ValueError if it is not there or not whole."""
     try:
-        found = json.loads((folder / SWEEP).read_text())
-        keys(found["facts"])
-        return found
+        record = json.loads((folder / SWEEP).read_text())
+        keys(record["facts"])
+        return record
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{folder} holds no sweep (no {SWEEP} in it)") from None
     except (ValueError, TypeError, KeyError):
@@ -126,17 +126,17 @@ def full(folder: Path) -> OSError:
     return OSError(f"the disk of {folder} is full; what is finished is kept: make room, then give the command again")
 
 
-def finished(folder: Path, known: dict[Cell, str]) -> dict[Cell, dict[str, Any]]:
+def finished(folder: Path, file_keys: dict[Cell, str]) -> dict[Cell, dict[str, Any]]:
     """The results of the cells that are finished; a file that is not whole, or was edited, counts as missing."""
-    cells = {key: cell for cell, key in known.items()}
-    found = {}
+    cells = {key: cell for cell, key in file_keys.items()}
+    results = {}
     with os.scandir(folder / CELLS) as files:
         for file in files:
             cell = cells.get(file.name.removesuffix(".json"))
             result = _result(file.path) if cell else None
             if cell and result is not None:
-                found[cell] = result
-    return found
+                results[cell] = result
+    return results
 
 
 def _result(path: str) -> dict[str, Any] | None:

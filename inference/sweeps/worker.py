@@ -119,13 +119,13 @@ def run(job: Job) -> list[Result]:
     """Fit and score the cells of a job; one that fails has its reason, and the others go on."""
     from ..driver.compilation_cache import persistent_cache
 
-    at = time.perf_counter()
+    began = time.perf_counter()
     try:
         persistent_cache()
         with ALONE:
             return _run(job)
     except Exception as error:  # whatever it is, the other jobs go on
-        return failed(job, error, time.perf_counter() - at)
+        return failed(job, error, time.perf_counter() - began)
 
 
 def failed(job: Job, error: Exception, seconds: float = 0.0) -> list[Result]:
@@ -158,10 +158,10 @@ def _run(job: Job) -> list[Result]:
         pairs = [arrays(job.ppl, sets[cell].x_train, sets[cell].y_train) for cell in cells]
         if job.ppl == "numpyro":
             xs, ys = zip(*pairs, strict=True)
-            found = fit_many(model, config, xs, ys, [cell.seed for cell in cells], progress=False)
+            fits = fit_many(model, config, xs, ys, [cell.seed for cell in cells], progress=False)
         else:
-            found = [_alone(model, config, pair, cell.seed) for cell, pair in zip(cells, pairs, strict=True)]
-        results += [_scored(cell, model, sets[cell], one) for cell, one in zip(cells, found, strict=True)]
+            fits = [_alone(model, config, pair, cell.seed) for cell, pair in zip(cells, pairs, strict=True)]
+        results += [_scored(cell, model, sets[cell], fit) for cell, fit in zip(cells, fits, strict=True)]
     return sorted(results)
 
 
@@ -180,23 +180,23 @@ def program(settings: tuple[tuple[str, Any], ...], task: str, classes: int) -> A
     from ...models import catalogue
     from .plan import parts
 
-    found = dict(settings)
-    prior, network = parts(found)
-    return catalogue.model(prior, network, task, classes, found["precision"])
+    by_name = dict(settings)
+    prior, network = parts(by_name)
+    return catalogue.model(prior, network, task, classes, by_name["precision"])
 
 
-def _scored(cell: Cell, model: Any, data: Any, found: Any) -> Result:
+def _scored(cell: Cell, model: Any, data: Any, fit: Any) -> Result:
     """The result of a cell from its fit, or from the error it ended with."""
-    at = time.perf_counter()
+    began = time.perf_counter()
     try:
-        if isinstance(found, Exception):
-            raise found
-        if found.stopped:
+        if isinstance(fit, Exception):
+            raise fit
+        if fit.stopped:
             raise KeyboardInterrupt
-        scores = score(found, model, data, cell.seed)
-        return Result(cell, _facts(cell, DONE, "", sum(found.seconds.values()), scores))
+        scores = score(fit, model, data, cell.seed)
+        return Result(cell, _facts(cell, DONE, "", sum(fit.seconds.values()), scores))
     except Exception as error:
-        return _failed(cell, error, time.perf_counter() - at)
+        return _failed(cell, error, time.perf_counter() - began)
 
 
 def _failed(cell: Cell, error: Exception, seconds: float) -> Result:
@@ -228,17 +228,17 @@ def score(fit: Any, model: Any, data: Any, seed: int) -> dict[str, float]:
     log_lik = _samples(test.log_lik - (np.log(data.y_scale) if regression else 0.0))
     if regression:
         target = data.original(data.y_test)
-        found = accuracy.regression(target, _samples(f), _samples(data.original(test.y)), log_lik)
-        found["mae_samples"] = float(np.mean(np.abs(_samples(f) - target)))
+        scores = accuracy.regression(target, _samples(f), _samples(data.original(test.y)), log_lik)
+        scores["mae_samples"] = float(np.mean(np.abs(_samples(f) - target)))
     else:
-        found = accuracy.classification(data.y_test, _samples(f), log_lik)
+        scores = accuracy.classification(data.y_test, _samples(f), log_lik)
     if fit.independent_chains:
-        found |= convergence.mixing(convergence.flat(f))
+        scores |= convergence.mixing(convergence.flat(f))
     if "diverging" in fit.stats:
-        found["divergences"] = float(fit.stats["diverging"].sum())
+        scores["divergences"] = float(fit.stats["diverging"].sum())
     if {"log_lik", "kl"} <= set(fit.history) and _proper(fit, model, x, y):
-        found["elbo"] = result.last_elbo(fit.history["log_lik"], fit.history["kl"])
-    return {name: found[name] for name in SCORES if name in found}
+        scores["elbo"] = result.last_elbo(fit.history["log_lik"], fit.history["kl"])
+    return {name: scores[name] for name in SCORES if name in scores}
 
 
 def _proper(fit: Any, model: Any, x: Any, y: Any) -> bool:

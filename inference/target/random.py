@@ -34,8 +34,8 @@ def normal(key: Any, shape: tuple[int, ...]) -> Any:
     size = math.prod(shape)
     barrier = jax.lax.optimization_barrier  # or words are made more than once
     words = barrier(jax.random.bits(quick(key), (-(-size // 2),), jnp.uint32))
-    known = jnp.asarray(_quantiles())
-    drawn = [known.at[halves].get(mode="promise_in_bounds") for halves in (words & 0xFFFF, words >> 16)]
+    quantiles = jnp.asarray(_quantiles())
+    drawn = [quantiles.at[halves].get(mode="promise_in_bounds") for halves in (words & 0xFFFF, words >> 16)]
     return jnp.concatenate(drawn)[:size].reshape(shape)
 
 
@@ -77,8 +77,8 @@ def _quantiles() -> np.ndarray:
 def _generator() -> Any:
     from jax.extend.random import define_prng_impl, threefry_prng_impl
 
-    own = {name: getattr(threefry_prng_impl, name) for name in ("seed", "split", "fold_in")}
-    return define_prng_impl(key_shape=(2,), random_bits=_bits, name="threefry2x32_unrolled", tag="fry2", **own)
+    functions = {name: getattr(threefry_prng_impl, name) for name in ("seed", "split", "fold_in")}
+    return define_prng_impl(key_shape=(2,), random_bits=_bits, name="threefry2x32_unrolled", tag="fry2", **functions)
 
 
 def _data(key: Any) -> Any:

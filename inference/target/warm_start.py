@@ -18,12 +18,12 @@ def load(path: str | Path) -> Any:
         raise FileNotFoundError(f"there is no file {path}")
     try:
         with xr.open_datatree(path, engine="h5netcdf") as tree:
-            found = tree.load()
+            fit = tree.load()
     except Exception as error:  # h5py, h5netcdf and xarray raise many kinds for a broken file
         raise ValueError(f"{path} is not a whole netCDF file; run the fit again ({type(error).__name__})") from error
-    if "posterior" not in found.children or "strategy" not in found.attrs:
+    if "posterior" not in fit.children or "strategy" not in fit.attrs:
         raise ValueError(f"{path} is not a fit of noisezoo: it lacks the posterior group or its attributes")
-    return found
+    return fit
 
 
 def means(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
@@ -32,18 +32,18 @@ def means(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
     Those of its best chain (`best_chain`), for a mean over chains of a network is none of them.  Raises
     FileNotFoundError or ValueError if there is no such file, it is of another network, or it holds NaN.
     """
-    tree, found = load(path), {}
+    tree, values = load(path), {}
     for name, shape in shapes.items():
         groups = [group for group in ("guide", "moments", "posterior") if name in tree.children.get(group, {})]
         if not groups:
             raise ValueError(f"{path} lacks the site {name} of this program; start from a fit of the same network")
-        one = tree[groups[0]][name].isel(chain=best_chain(tree))
-        found[name] = (one.mean("draw") if "draw" in one.dims else one).to_numpy()
-        if found[name].shape != shape:
-            raise ValueError(f"{path}: {name} has shape {found[name].shape}, and this program needs {shape}")
-        if not np.isfinite(found[name]).all():
+        site = tree[groups[0]][name].isel(chain=best_chain(tree))
+        values[name] = (site.mean("draw") if "draw" in site.dims else site).to_numpy()
+        if values[name].shape != shape:
+            raise ValueError(f"{path}: {name} has shape {values[name].shape}, and this program needs {shape}")
+        if not np.isfinite(values[name]).all():
             raise ValueError(f"{path}: {name} holds NaN or infinite values; start from another fit")
-    return found
+    return values
 
 
 def best_chain(tree: Any) -> int:

@@ -121,6 +121,7 @@ def turning(name: str, raw: Callable[..., Any] | None = None, isotropic: bool = 
 
 
 def angle_site(p: PPL, name: str, law: Any, shape: tuple[int, ...], mean: float, centre: float = 0.0) -> Any:
+    """The site of an angle, its law expanded to `shape`; `mean` and `centre` are for a guide without noise."""
     return p.sample(
         name, law.expand(shape).to_event(len(shape)), infer={"mean": mean, "centre": centre, "per_row": True}
     )
@@ -146,12 +147,14 @@ def _unit(v: Any, name: str, axes: tuple[int, ...]) -> np.ndarray:
 
 
 def check_dimension(n: int) -> int:
+    """`n` itself; raises ValueError unless vectors of so many entries have a direction."""
     if n < 2:
         raise ValueError(f"a direction needs vectors of at least 2 entries, got {n}")
     return n
 
 
 def check_positive(direction: str, **parameters: float) -> None:
+    """Raise ValueError unless these parameters are positive and finite."""
     for name, value in parameters.items():
         if not 0 < value < math.inf:
             raise ValueError(f"{direction}: {name} must be positive and finite, got {value}")

@@ -31,13 +31,5 @@ from .rotations import rotation_beta, rotation_normal, von_mises_fisher
 
 DIRECTIONS: dict[str, Callable[..., Direction]] = {
     f.__name__: f
-    for f in (
-        projected,
-        tangent,
-        tangent_as_released,
-        rotation_normal,
-        rotation_beta,
-        von_mises_fisher,
-        anisotropic,
-    )
+    for f in (projected, tangent, tangent_as_released, rotation_normal, rotation_beta, von_mises_fisher, anisotropic)
 }

@@ -1,32 +1,11 @@
 """Multiplicative noise as a Gaussian scale mixture: the penalties that the analysis of it comes to, in closed form.
 
-Nalisnick, Anandkumar & Smyth (2015), *A scale mixture perspective of multiplicative noise in neural networks*.  Noise
-on the unit j is a scale of the row j of the weights that leave it, v_jk = lambda_j w_jk (eqs 2 and 6); the noises
-themselves are in `models.noises`.  The program has these sites, in hierarchical form (Fig. 1), with EM of section 4:
-
-==================  ===============================  ====================================================
-site                law                              under EM (`inference.driver.type_ii`)
-==================  ===============================  ====================================================
-``layerN.scale``    p(lambda): the law of the noise  a point, at the M-step given E v^2
-``layerN.weight``   N(0, lambda^2 sigma0^2)          inferred at fixed scales, by any strategy
-``layerN.bias``     N(0, 1)                          inferred beside the weights
-==================  ===============================  ====================================================
-
-With s_j the mean over k of E[v_jk]^2 + Var[v_jk], and d weights in a row, the equations and what is wrong in print:
-
-- (4), dropout in linear regression: the coefficient of Var[lambda] is 1 for a squared error without 1/2, not 1/2.
-- (5), in logistic regression: right to second order; a bracket is missing.
-- (9): "proportional to" should be "equal up to a constant", and the integral is of -q log(p / q).
-- (12): the sign is that of -Q, sigma0^2 is missing and p(lambda) should be its logarithm.  It is
-  dQ/dlambda_j = d / lambda_j - sum_k E[v_jk^2] / (sigma0^2 lambda_j^3) - d log p(lambda_j) / dlambda_j.
-- (13): as that, lambda_j^2 = s_j / sigma0^2 + (lambda_j^3 / d) d log p(lambda_j) / dlambda_j.
-- (14): a factor 1/2 and the log-determinant are missing, and sigma0 cancels: `gsm`, in print `gsm_as_printed`.
-- (15): follows from (14) as printed, and does not shrink: at Var = 0 it is a constant.  `reduced`, as printed; with the
-  log-determinant it is ``gsm(xp, v, v, var)``.
-- (16): as (15).  `regulariser`, as printed; with the log-determinant ``gsm(xp, v, 0 * v, var)`` of rows of one.
+Nalisnick, Anandkumar & Smyth (2015); the program, the equations by number and what is wrong in print are told in
+`models.papers.scale_mixture`.  s_j is the mean over k of E[v_jk]^2 + Var[v_jk], d the weights in a row; as printed are
+`gsm_as_printed` (14), `reduced` (15) and `regulariser` (16), right is `gsm`.
 
 With the entropy of q, the expectation of `gsm` is what a row of weights pays: `row_ard`, empirical-Bayes ARD
-(`divergence.empirical_bayes`) with a precision for each row in place of each weight.
+(`divergences.empirical_bayes`) with a precision for each row in place of each weight.
 
 Arrays are of NumPy or JAX, as `xp` says.  Weights are (..., rows, d): the last axis is k, the one before it j.
 """
@@ -52,7 +31,7 @@ def gsm_as_printed(xp: Any, v: Any, mean: Any, var: Any, sigma0: float) -> Any:
 def row_ard(xp: Any, loc: Any, scale: Any) -> Any:
     """KL(N(loc, scale^2) || N(0, s_j)) at the variance s_j that suits each row best, summed: a scalar, in nats.
 
-    sum_j [d/2 log s_j - 1/2 sum_k log scale_jk^2]; never below `divergence.empirical_bayes`, whose variances are each
+    sum_j [d/2 log s_j - 1/2 sum_k log scale_jk^2]; never below `divergences.empirical_bayes`, whose variances are each
     weight's own.
     """
     return xp.sum(0.5 * xp.log(_second(xp, loc, scale**2)) - xp.log(scale))

@@ -15,12 +15,12 @@ def moments(rule: Callable[[], Any]) -> tuple[Callable[[], float], Callable[[], 
     """Mean and standard deviation from a rule of angles and their weights, computed when they are asked for."""
 
     @cache
-    def both() -> tuple[float, float]:
+    def mean_and_sd() -> tuple[float, float]:
         theta, weight = rule()
         mean = theta @ weight
         return float(mean), math.sqrt((theta - mean) ** 2 @ weight)
 
-    return lambda: both()[0], lambda: both()[1]
+    return lambda: mean_and_sd()[0], lambda: mean_and_sd()[1]
 
 
 def window_rule(pdf: Callable, cdf: Callable) -> tuple[np.ndarray, np.ndarray]:
@@ -58,5 +58,6 @@ def chi_rule(degrees: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def legendre(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and weights (NODES,) on [low, high]."""
     x, weight = np.polynomial.legendre.leggauss(NODES)
     return 0.5 * (low + high) + 0.5 * (high - low) * x, 0.5 * (high - low) * weight

@@ -1,4 +1,4 @@
-"""The bernoulli likelihood."""
+"""The Bernoulli likelihood: binary classification by logits."""
 
 from functools import cache
 

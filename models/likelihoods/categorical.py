@@ -1,4 +1,4 @@
-"""The categorical likelihood."""
+"""The categorical likelihood: classification by softmax."""
 
 from functools import cache
 

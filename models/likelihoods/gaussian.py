@@ -1,4 +1,4 @@
-"""The gaussian likelihood."""
+"""The Gaussian likelihood: regression."""
 
 from functools import cache
 from typing import Any

@@ -1,4 +1,4 @@
-"""Likelihoods: from a network and a prior to a model ``(x, y=None, batch_size=None) -> f``.
+"""What all likelihoods share: the model ``(x, y=None, batch_size=None) -> f`` of a network, a prior and an outcome.
 
 The likelihood owns the data plate.  With `batch_size` the plate draws that many rows, the network sees only those, and
 the log likelihood is scaled by rows / batch_size, so that its expectation is that of the full data.  A model is an

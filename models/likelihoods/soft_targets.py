@@ -1,4 +1,4 @@
-"""The soft targets likelihood."""
+"""The likelihood of soft targets: learning from a teacher's probabilities."""
 
 import math
 from functools import cache
@@ -14,7 +14,7 @@ from .model import Model, model_of
 def soft_targets(network: Network, prior: Prior, classes: int, temperature: float = 1.0) -> Model:
     """Learning from a teacher: T^2 sum_c y_c log softmax(f(x) / T)_c, `y` (rows, classes) the teacher's probabilities.
 
-    `y` are those at the same temperature T (`noisezoo.inference.sparsity.distillation.teacher`); `f` (rows, classes).  With T = 1 and
+    `y` are those at the same temperature T (`sparsity.distillation.teacher`); `f` (rows, classes).  With T = 1 and
     one-hot `y` it is the log likelihood of `categorical`, whose sites it has: judge the student by that program.  A
     binary teacher gives two columns, for a student of two classes.
 

@@ -2,8 +2,8 @@
 
 `x` has shape (rows, features), `f` has shape (rows, out).  Every weight comes from the one `prior`
 ``(p, name, shape) -> weight``: a matrix (unit_in, unit_out) or a kernel (height, width, unit_in, unit_out); an array,
-not yet sampled (`noisezoo.models.unsampled.local_reparameterisation`), or with scales of its own for each row (`noisezoo.models.unsampled.per_row`).  Biases,
-where there are any, have a standard normal prior.  Layers are called layer0, layer1, ...
+not yet sampled (`unsampled.local_reparameterisation`), or with scales of its own for each row (`unsampled.per_row`).
+Biases, where there are any, have a standard normal prior.  Layers are called layer0, layer1, ...
 
 The rows of an image network are images: side * side pixels, or side * side * 3 numbers with the channel last.  Inside,
 images are (unit, height, width, rows): patches are then copied in long runs, and a convolution is one product of two
@@ -67,10 +67,12 @@ def max_pool(xp: Any, h: Any, size: int) -> Any:
 
 
 def bias_site(p: PPL, name: str, out: int) -> Any:
+    """The biases (out,) of a layer, standard normal."""
     return p.sample(f"{name}.bias", p.dist.Normal(0.0, 1.0).expand((out,)).to_event(1))
 
 
 def relu(p: PPL, h: Any) -> Any:
+    """max(h, 0), elementwise."""
     return ACTIVATIONS["relu"](p.xp, h)
 
 

@@ -27,9 +27,9 @@ def draw_weights(noise: Noise | Callable, n: int, sigma0: float = 1.0, seed: int
     return sigma0 * _draw(as_noise(noise), "weight", n, seed)
 
 
-def _draw(noise: Noise, what: str, n: int, seed: int) -> np.ndarray:
+def _draw(noise: Noise, site: str, n: int, seed: int) -> np.ndarray:
     nothing = language("numpyro").xp.zeros(())
-    return draw_sites(_one_weight(noise), ("scale", "weight"), n, seed, noise.name, nothing)[what].astype(float)
+    return draw_sites(_one_weight(noise), ("scale", "weight"), n, seed, noise.name, nothing)[site].astype(float)
 
 
 @kept

@@ -1,10 +1,10 @@
 """Noise: the law of a multiplicative scale, and the prior that it induces on a weight.
 
 A noise is a function ``(p, name, shape) -> scales`` that samples scales lambda of exactly `shape` in the language `p`
-(see :mod:`noisezoo.models.ppl`), at a site called `name` and, where it needs more, at sites ``name.<something>``.
+(see `ppl`), at a site called `name` and, where it needs more, at sites ``name.<something>``.
 With w = lambda z and z ~ N(0, sigma0^2), the weight w has a Gaussian scale mixture as its prior (Andrews & Mallows
-1974; Nalisnick, Anandkumar & Smyth 2015, eqs 6 and 7).  :class:`Noise` puts the known facts about that prior around
-the function; what is not known is computed (:mod:`noisezoo.models.noises.marginal`).  A bare function is as good a noise:
+1974; Nalisnick, Anandkumar & Smyth 2015, eqs 6 and 7).  `Noise` puts the known facts about that prior around
+the function; what is not known is computed (`noises.marginal`).  A bare function is as good a noise:
 
 >>> def exponential(p, name, shape):
 ...     return p.sample(name, p.dist.Exponential(1.0).expand(shape).to_event(len(shape)))
@@ -46,7 +46,7 @@ class Noise:
     row : ``(w, sigma0) -> log p(w)`` of rows, shape (..., d) -> (...), whose d weights share one lambda.
     weight : ``(p, sigma0) -> distribution`` of one weight, where both languages have it.
     row_weight : ``(p, sigma0, d) -> distribution`` of one row, event shape (d,), where both languages have it.
-    m_step : the scale that fits its weights best, in closed form (see `models.laws.m_steps`); the site of lambda carries it
+    m_step : the scale that fits its weights best, in closed form (`laws.m_steps`); the site of lambda carries it
         too, as ``infer={"m_step": ...}``, for the guide ``em``.
     proper : whether p(lambda) integrates to one.
     discrete : whether lambda has no density.
@@ -71,11 +71,11 @@ class Noise:
     def __call__(self, p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         """Scales of exactly `shape`; raises ValueError if the program returns anything else."""
         scales = self.program(p, name, shape)
-        found = getattr(scales, "shape", None)
-        if found is None or tuple(found) != tuple(shape):
-            what = f"a {type(scales).__name__}" if found is None else f"shape {tuple(found)}"
+        returned = getattr(scales, "shape", None)
+        if returned is None or tuple(returned) != tuple(shape):
+            description = f"a {type(scales).__name__}" if returned is None else f"shape {tuple(returned)}"
             raise ValueError(
-                f"noise {self.name} returned {what} where scales of shape {tuple(shape)} were asked for; "
+                f"noise {self.name} returned {description} where scales of shape {tuple(shape)} were asked for; "
                 "sample from D(...).expand(shape).to_event(len(shape)) and return the result"
             )
         return scales
@@ -97,7 +97,7 @@ def as_noise(f: Noise | Program) -> Noise:
 def scale_site(
     p: PPL, name: str, shape: tuple[int, ...], law: Any, m_step: MStep | None = None, per_row: bool = False
 ) -> Any:
-    """The site of lambda; `per_row` where a layer may draw normal scales for each row (`models.unsampled.local_reparameterisation`)."""
+    """The site of lambda; `per_row` where a layer may draw normal scales for each row (`unsampled.per_row`)."""
     infer = {**({"m_step": m_step} if m_step else {}), **({"per_row": True} if per_row else {})}
     return p.sample(name, law.expand(shape).to_event(len(shape)), infer=infer)
 
@@ -114,6 +114,8 @@ def row_of_one(row: Callable[[Any, float], Any]) -> Callable[[Any, float], Any]:
 
 
 def scipy_law(name: str, *args: float, **kwargs: float) -> Callable[[], Any]:
+    """``() -> scipy.stats distribution`` of this name, which imports SciPy only when called."""
+
     def law() -> Any:
         from scipy import stats
 
@@ -123,12 +125,14 @@ def scipy_law(name: str, *args: float, **kwargs: float) -> Callable[[], Any]:
 
 
 def check_positive(noise: str, **parameters: float) -> None:
+    """Raise ValueError unless these parameters of a noise are positive and finite."""
     for name, value in parameters.items():
         if not 0 < value < math.inf:
             raise ValueError(f"{noise}: {name} must be positive and finite, got {value}")
 
 
 def check_finite(noise: str, **parameters: float) -> None:
+    """Raise ValueError unless these parameters of a noise are finite."""
     for name, value in parameters.items():
         if not math.isfinite(value):
             raise ValueError(f"{noise}: {name} must be finite, got {value}")

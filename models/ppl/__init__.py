@@ -125,7 +125,7 @@ def language(name: str) -> PPL:
             raise ImportError(PYRO_MISSING) from error
     else:
         raise ValueError(f"unknown language {name!r}; choose 'numpyro' or 'pyro'")
-    words = {word: getattr(module, word) for word in _Language._fields if hasattr(module, word)}
+    functions = {f: getattr(module, f) for f in _Language._fields if hasattr(module, f)}
     from . import truncated_normal  # which needs NumPy, as these languages do
 
     laws = {
@@ -135,7 +135,7 @@ def language(name: str) -> PPL:
         "symmetric_beta": symmetric_beta(name),
         "uniform_direction": uniform_direction(name),
     }
-    return _Language(**{**words, **laws, "name": name, "dist": dist, "xp": xp})
+    return _Language(**{**functions, **laws, "name": name, "dist": dist, "xp": xp})
 
 
 def ppl(*arrays: Any) -> PPL:
@@ -145,8 +145,8 @@ def ppl(*arrays: Any) -> PPL:
     """
     kinds = {_kind(a) for a in arrays}
     if len(kinds) != 1:
-        found = " and ".join(sorted(kinds)) or "no arrays"
-        raise TypeError(f"ppl() got {found}; pass arrays of one kind: all JAX (NumPyro) or all torch (Pyro)")
+        given = " and ".join(sorted(kinds)) or "no arrays"
+        raise TypeError(f"ppl() got {given}; pass arrays of one kind: all JAX (NumPyro) or all torch (Pyro)")
     return language(kinds.pop())
 
 
@@ -157,5 +157,5 @@ def _kind(a: Any) -> str:
         return "numpyro"
     if torch is not None and isinstance(a, torch.Tensor):
         return "pyro"
-    what = "a NumPy array" if type(a).__module__ == "numpy" else f"a {type(a).__name__}"
-    raise TypeError(f"ppl() got {what}; pass jax.numpy.asarray(x) for NumPyro or torch.as_tensor(x) for Pyro")
+    description = "a NumPy array" if type(a).__module__ == "numpy" else f"a {type(a).__name__}"
+    raise TypeError(f"ppl() got {description}; pass jax.numpy.asarray(x) for NumPyro or torch.as_tensor(x) for Pyro")

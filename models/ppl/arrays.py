@@ -33,8 +33,10 @@ def constant(value: Any) -> Any:
 
 
 def or_zero(xp: Any, where: Any, value: Any) -> Any:
+    """`value` where the condition holds, else 0."""
     return xp.where(where, value, 0 * value)
 
 
 def non_negative(xp: Any, value: Any) -> Any:
+    """max(value, 0), elementwise."""
     return xp.clip(value, 0.0, None)

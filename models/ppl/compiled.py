@@ -20,15 +20,15 @@ _lock = RLock()  # chains and Dask's workers have threads
 def keep(owner: Hashable, key: Hashable, make: Callable[[], Any]) -> Any:
     """What ``make()`` gives, made once for an `owner` and a `key`, as long as the owner is kept."""
     with _lock:
-        own = _owners.setdefault(owner, {})
+        programs = _owners.setdefault(owner, {})
         _owners.move_to_end(owner)
-        if key not in own:
-            own[key] = make()
         if len(_owners) > MOST:
             while len(_owners) > MOST:
                 _owners.popitem(last=False)
             gc.collect()  # what JAX compiles is held in rings of references
-        return own[key]
+    if key not in programs:
+        programs.setdefault(key, make())  # with no lock held: a compilation takes seconds
+    return programs[key]
 
 
 def kept(make: Callable[..., Any]) -> Callable[..., Any]:

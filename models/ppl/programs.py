@@ -47,6 +47,7 @@ def log_joint(program: Any, values: dict[str, Any], *args: Any, **kwargs: Any) -
 
 
 def draw_sites(model: Callable, sites: tuple[str, ...], n: int, seed: int, name: str, x: Any) -> dict[str, np.ndarray]:
+    """Draws (n, ...) of these sites of a NumPyro program from its prior; raises ValueError if it is improper."""
     import jax
 
     try:

@@ -93,8 +93,8 @@ def _numpyro() -> Any:
             return _vectors(jnp, lambda shape: jax.random.normal(next(keys), shape), shape, self.axes)
 
         def log_prob(self, value: Any) -> Any:
-            each = log_density(jnp, value, self.axes)
-            return jnp.sum(each, axis=tuple(range(-(len(self.event_shape) - len(self.axes)), 0)))
+            log_p = log_density(jnp, value, self.axes)
+            return jnp.sum(log_p, axis=tuple(range(-(len(self.event_shape) - len(self.axes)), 0)))
 
     return UniformDirection
 
@@ -123,7 +123,7 @@ def _pyro() -> Any:
             return _vectors(xp, torch.randn, self.shape(torch.Size(sample_shape)), self.axes)
 
         def log_prob(self, value: Any) -> Any:
-            each = log_density(xp, value, self.axes)
-            return xp.sum(each, axis=tuple(range(-(len(self.event_shape) - len(self.axes)), 0)))
+            log_p = log_density(xp, value, self.axes)
+            return xp.sum(log_p, axis=tuple(range(-(len(self.event_shape) - len(self.axes)), 0)))
 
     return UniformDirection

@@ -23,9 +23,9 @@ NODES, WEIGHTS = (
 def log_prob(xp: Any, e: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
     """log density at `e` in [low, high]; outside it is not checked."""
     loc, scale = as_arrays(xp, loc, scale)
-    at = _nodes(xp, loc, scale, low, high)
-    d = (e - at.anchor) / scale
-    return -d * (at.base + d / 2) - xp.log(scale) - xp.log(at.integral)
+    nodes = _nodes(xp, loc, scale, low, high)
+    d = (e - nodes.anchor) / scale
+    return -d * (nodes.base + d / 2) - xp.log(scale) - xp.log(nodes.integral)
 
 
 def divergence(xp: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
@@ -39,13 +39,13 @@ def divergence(xp: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
     """
     loc, scale = as_arrays(xp, loc, scale)
     m, s = constant(loc), constant(scale)
-    at = _nodes(xp, m, s, low, high)
-    by_loc, by_scale = _slopes(at, s)
-    return _divergence(xp, at, m, s, low, high) + by_loc * (loc - m) + by_scale * (scale - s)
+    nodes = _nodes(xp, m, s, low, high)
+    by_loc, by_scale = _slopes(nodes, s)
+    return _divergence(xp, nodes, m, s, low, high) + by_loc * (loc - m) + by_scale * (scale - s)
 
 
-def _divergence(xp: Any, at: "_Nodes", loc: Any, scale: Any, low: float, high: float) -> Any:
-    wide = xp.log((high - low) / scale) - xp.log(at.integral) - at.mean(at.exponent)
+def _divergence(xp: Any, nodes: "_Nodes", loc: Any, scale: Any, low: float, high: float) -> Any:
+    wide = xp.log((high - low) / scale) - xp.log(nodes.integral) - nodes.mean(nodes.exponent)
     half = (high - low) / 2 / scale
     slope = ((low + high) / 2 - loc) / scale * half
     flat = (xp.abs(slope) < FLAT) & (half < FLAT)
@@ -57,28 +57,28 @@ def _divergence(xp: Any, at: "_Nodes", loc: Any, scale: Any, low: float, high: f
     return non_negative(xp, xp.where(flat, narrow, wide))
 
 
-def _slopes(at: "_Nodes", scale: Any) -> tuple[Any, Any]:
+def _slopes(nodes: "_Nodes", scale: Any) -> tuple[Any, Any]:
     """The derivatives of the divergence, covariances of log q with the scores.
 
     With x = (e - loc) / scale they are -Cov(x, x^2) / (2 scale) and -Var(x^2) / (2 scale); up to constants x is the
     `offset` and x^2 / 2 the `exponent`.
     """
-    bend = at.exponent - at.mean(at.exponent)[..., None]
-    return -at.mean(at.offset * bend) / scale, -2 * at.mean(bend**2) / scale
+    centred = nodes.exponent - nodes.mean(nodes.exponent)[..., None]
+    return -nodes.mean(nodes.offset * centred) / scale, -2 * nodes.mean(centred**2) / scale
 
 
 def mean(xp: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
     """E[e]."""
     loc, scale = as_arrays(xp, loc, scale)
-    at = _nodes(xp, loc, scale, low, high)
-    return at.anchor + scale * at.mean(at.offset)
+    nodes = _nodes(xp, loc, scale, low, high)
+    return nodes.anchor + scale * nodes.mean(nodes.offset)
 
 
 def mean_cosine(xp: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
     """E[cos e]: what turning a vector by an angle e leaves of it on average."""
     loc, scale = as_arrays(xp, loc, scale)
-    at = _nodes(xp, loc, scale, low, high)
-    return at.mean(xp.cos(at.anchor[..., None] + scale[..., None] * at.offset))
+    nodes = _nodes(xp, loc, scale, low, high)
+    return nodes.mean(xp.cos(nodes.anchor[..., None] + scale[..., None] * nodes.offset))
 
 
 class _Nodes(NamedTuple):

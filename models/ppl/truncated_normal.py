@@ -114,8 +114,8 @@ def _numpyro() -> tuple[Any, Any]:
 
     @dispatcher.register(TruncatedNormal, Uniform)
     def _(q: Any, p: Any) -> Any:
-        known = not_jax_tracer(p.low) and not_jax_tracer(p.high)
-        if not (known and _same(p.low, q.low) and _same(p.high, q.high)):
+        concrete = not_jax_tracer(p.low) and not_jax_tracer(p.high)
+        if not (concrete and _same(p.low, q.low) and _same(p.high, q.high)):
             raise NotImplementedError(OTHER_ENDS)
         return divergence(jnp, *q._law) + 0 * jnp.asarray(p.low)
 

@@ -46,7 +46,7 @@ class _Solved(NamedTuple):
     """The quantile in the half where loc is left of the middle: `flip` says whether e -> -e took it there.
 
     a, b : the ends in standard deviations from loc, abs(a) <= b; width : b - a.
-    v, rest : u and 1 - u, swapped where flipped.
+    v, complement : u and 1 - u, swapped where flipped.
     t : standard deviations from a to the quantile.
     """
 
@@ -55,7 +55,7 @@ class _Solved(NamedTuple):
     b: Any
     width: Any
     v: Any
-    rest: Any
+    complement: Any
     t: Any
 
 
@@ -64,11 +64,11 @@ def _solve(xp: Any, u: Any, loc: Any, scale: Any, low: float, high: float) -> _S
     a = xp.where(flip, loc - high, low - loc) / scale
     b = xp.where(flip, loc - low, high - loc) / scale
     width = (high - low) / scale + 0 * a
-    v, rest = xp.where(flip, 1 - u, u), xp.where(flip, u, 1 - u)
+    v, complement = xp.where(flip, 1 - u, u), xp.where(flip, u, 1 - u)
     narrow = (width < NARROW) & (width * b < NARROW)
     t = xp.where(narrow, width * _narrow(xp, v, or_zero(xp, narrow, a), or_zero(xp, narrow, width)), 0.0)
-    t = xp.where(narrow, t, _wide(xp, v, rest, a, b, width))
-    return _Solved(flip, a, b, width, v, rest, xp.clip(t, 0 * width, width))
+    t = xp.where(narrow, t, _wide(xp, v, complement, a, b, width))
+    return _Solved(flip, a, b, width, v, complement, xp.clip(t, 0 * width, width))
 
 
 def _narrow(xp: Any, v: Any, a: Any, width: Any) -> Any:
@@ -76,7 +76,7 @@ def _narrow(xp: Any, v: Any, a: Any, width: Any) -> Any:
 
     The mass is a power series, whose terms are Hermite polynomials; Newton's method inverts it.
     """
-    a, width, wanted = a[..., None], width[..., None], like(xp, V_NODES, a)
+    a, width, target = a[..., None], width[..., None], like(xp, V_NODES, a)
     terms = [0 * a + 1, -a * width]
     for n in range(1, NARROW_TERMS):
         terms.append((-a * width * terms[n] - width**2 * terms[n - 1]) / (n + 1))
@@ -87,40 +87,40 @@ def _narrow(xp: Any, v: Any, a: Any, width: Any) -> Any:
             value = value * share + terms[n] / (n + 1)
         return value * share
 
-    whole, share = mass(1 + 0 * a), wanted + 0 * a
+    total, share = mass(1 + 0 * a), target + 0 * a
     for _ in range(NEWTON[precision(a)]):
         t = share * width
-        share = share - (mass(share) - wanted * whole) * xp.exp(t * (a + t / 2))
-    bend, z, value = (share - wanted) / (wanted * (1 - wanted)), 2 * v - 1, 0 * v
+        share = share - (mass(share) - target * total) * xp.exp(t * (a + t / 2))
+    correction, z, value = (share - target) / (target * (1 - target)), 2 * v - 1, 0 * v
     for row in V_POWERS:
-        value = value * z + xp.sum(bend * like(xp, row, a), axis=-1)
+        value = value * z + xp.sum(correction * like(xp, row, a), axis=-1)
     return v + v * (1 - v) * value
 
 
-def _wide(xp: Any, v: Any, rest: Any, a: Any, b: Any, width: Any) -> Any:
+def _wide(xp: Any, v: Any, complement: Any, a: Any, b: Any, width: Any) -> Any:
     """Standard deviations from a to the quantile, from whichever of the two tails it is in."""
     ndtr, ndtri = _special(xp)
-    lower, upper = rest * ndtr(a) + v * ndtr(b), rest * ndtr(-a) + v * ndtr(-b)
+    lower, upper = complement * ndtr(a) + v * ndtr(b), complement * ndtr(-a) + v * ndtr(-b)
     left, far, outside = lower < 0.5, upper < TAIL_FAR, a > FAR
     quantile = ndtri(xp.where(left, lower, upper))
 
     def tail() -> Any:
         base = xp.where(outside, a, 0 * a + FAR)  # in what follows, shares of the tail at `base`
         beyond_b = xp.exp(-_fall(xp, base, xp.where(outside, width, 0 * a)))
-        outer = xp.where(v < 0.5, xp.log1p(-v * (1 - beyond_b)), xp.log(rest + v * beyond_b))
+        outer = xp.where(v < 0.5, xp.log1p(-v * (1 - beyond_b)), xp.log(complement + v * beyond_b))
         inner = xp.log(xp.where(far & (upper > 0), upper, 0 * upper + TAIL_FAR) / TAIL_FAR)
         return _offset(xp, base, -xp.where(outside, outer, inner)) + (base - a)
 
     return _unless(xp, far, xp.where(left, quantile, -quantile) - a, tail)
 
 
-def _unless(xp: Any, rare: Any, value: Any, other: Callable[[], Any]) -> Any:
-    """`value`, but what `other` makes where `rare`, which is made only if there is such a place."""
+def _unless(xp: Any, rare: Any, value: Any, compute: Callable[[], Any]) -> Any:
+    """`value`, but what `compute` makes where `rare`, which is made only if there is such a place."""
     if "jax" not in xp.__name__:
-        return xp.where(rare, other(), value) if rare.any() else value
+        return xp.where(rare, compute(), value) if rare.any() else value
     from jax.lax import cond
 
-    return cond(xp.any(rare), lambda: xp.where(rare, other(), value), lambda: value)
+    return cond(xp.any(rare), lambda: xp.where(rare, compute(), value), lambda: value)
 
 
 def _fall(xp: Any, base: Any, d: Any) -> Any:
@@ -130,27 +130,27 @@ def _fall(xp: Any, base: Any, d: Any) -> Any:
 
 def _offset(xp: Any, base: Any, target: Any) -> Any:
     """The d at which `_fall` is the target, by Newton's method."""
-    target, here = non_negative(xp, target), _hazard(base)
+    target, hazard = non_negative(xp, target), _hazard(base)
     d = 2 * target / (base * (1 + xp.sqrt(1 + 2 * target / base / base)))
     for _ in range(NEWTON[precision(base)]):
-        there = _hazard(base + d)
-        d = d - (d * (base + d / 2) + xp.log(there / here) - target) / there
+        new_hazard = _hazard(base + d)
+        d = d - (d * (base + d / 2) + xp.log(new_hazard / hazard) - target) / new_hazard
     return d
 
 
-def _gradient(xp: Any, at: _Solved) -> tuple[Any, Any]:
+def _gradient(xp: Any, solved: _Solved) -> tuple[Any, Any]:
     """de/dloc, between 0 and 1, and de/dscale: with xi = a + t, 1 - ((1-u) phi(a) + u phi(b)) / phi(xi) and
     xi - ((1-u) a phi(a) + u b phi(b)) / phi(xi), without the differences of nearly equal numbers."""
-    to_end = at.width - at.t
-    by_a = xp.expm1(xp.clip(at.t * (at.a + at.t / 2), None, MOST))  # phi(a) / phi(xi) - 1
-    by_b = xp.expm1(-non_negative(xp, to_end * (at.b - to_end / 2)))
-    by_loc = xp.clip(-at.rest * by_a - at.v * by_b, 0.0, 1.0)
-    by_scale = at.rest * (at.t - at.a * by_a) - at.v * (to_end + at.b * by_b)
-    return by_loc, xp.where(at.flip, -by_scale, by_scale)
+    to_end = solved.width - solved.t
+    by_a = xp.expm1(xp.clip(solved.t * (solved.a + solved.t / 2), None, MOST))  # phi(a) / phi(xi) - 1
+    by_b = xp.expm1(-non_negative(xp, to_end * (solved.b - to_end / 2)))
+    by_loc = xp.clip(-solved.complement * by_a - solved.v * by_b, 0.0, 1.0)
+    by_scale = solved.complement * (solved.t - solved.a * by_a) - solved.v * (to_end + solved.b * by_b)
+    return by_loc, xp.where(solved.flip, -by_scale, by_scale)
 
 
-def _quantile(xp: Any, at: _Solved, scale: Any, low: float, high: float) -> Any:
-    return xp.clip(xp.where(at.flip, high - scale * at.t, low + scale * at.t), low, high)
+def _quantile(xp: Any, solved: _Solved, scale: Any, low: float, high: float) -> Any:
+    return xp.clip(xp.where(solved.flip, high - scale * solved.t, low + scale * solved.t), low, high)
 
 
 @cache
@@ -167,23 +167,23 @@ def _in_jax(xp: Any) -> Callable:
     import jax
 
     @partial(jax.custom_jvp, nondiff_argnums=(3, 4))
-    def known(u: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
+    def quantile(u: Any, loc: Any, scale: Any, low: float, high: float) -> Any:
         return _quantile(xp, _solve(xp, u, loc, scale, low, high), scale, low, high)
 
-    @known.defjvp
-    def _(low: float, high: float, at: Any, d: Any) -> tuple[Any, Any]:
-        u, loc, scale = at
+    @quantile.defjvp
+    def _(low: float, high: float, primals: Any, tangents: Any) -> tuple[Any, Any]:
+        u, loc, scale = primals
         solved = jax.lax.optimization_barrier(_solve(xp, u, loc, scale, low, high))  # or every use solves it again
         by_loc, by_scale = _gradient(xp, solved)
-        return _quantile(xp, solved, scale, low, high), by_loc * d[1] + by_scale * d[2]
+        return _quantile(xp, solved, scale, low, high), by_loc * tangents[1] + by_scale * tangents[2]
 
-    return jax.jit(known, static_argnums=(3, 4))
+    return jax.jit(quantile, static_argnums=(3, 4))
 
 
 def _in_torch(xp: Any) -> Callable:
     import torch
 
-    class Known(torch.autograd.Function):
+    class Quantile(torch.autograd.Function):
         """A quantile whose derivatives are given."""
 
         @staticmethod
@@ -195,10 +195,10 @@ def _in_torch(xp: Any) -> Callable:
 
         @staticmethod
         def backward(ctx: Any, *grads: Any) -> Any:
-            found = [(grads[0] * g).sum_to_size(s) for g, s in zip(ctx.saved_tensors, ctx.shapes, strict=True)]
-            return None, *found, None, None
+            gradients = [(grads[0] * g).sum_to_size(s) for g, s in zip(ctx.saved_tensors, ctx.shapes, strict=True)]
+            return None, *gradients, None, None
 
-    return Known.apply
+    return Quantile.apply
 
 
 def _special(xp: Any) -> tuple[Callable, Callable]:

@@ -29,9 +29,9 @@ def _numpyro() -> Any:
     from numpyro.distributions.kl import kl_divergence
 
     def with_gradient(f: Any, gradient: Any) -> Any:
-        known = jax.custom_jvp(f)
-        known.defjvp(lambda at, d: (f(*at), sum(g * t for g, t in zip(gradient(*at), d, strict=True))))
-        return known
+        with_jvp = jax.custom_jvp(f)
+        with_jvp.defjvp(lambda z, dz: (f(*z), sum(g * t for g, t in zip(gradient(*z), dz, strict=True))))
+        return with_jvp
 
     class Unnormalised(Distribution):
         support: Any = constraints.real
@@ -62,7 +62,7 @@ def _pyro() -> Any:
     from pyro.distributions import Normal, TorchDistribution, constraints
     from torch.distributions import register_kl
 
-    class Known(torch.autograd.Function):
+    class WithGradient(torch.autograd.Function):
         """A function whose derivatives are given."""
 
         @staticmethod
@@ -92,7 +92,7 @@ def _pyro() -> Any:
         def divergence(self, loc: Any, scale: Any) -> Any:
             if self.gradient is None:
                 return self._divergence(loc, scale)
-            return Known.apply(self._divergence, self.gradient, loc, scale)
+            return WithGradient.apply(self._divergence, self.gradient, loc, scale)
 
         def sample(self, sample_shape: Any = ()) -> Any:
             raise NotImplementedError(NO_DRAWS.format(self.name))

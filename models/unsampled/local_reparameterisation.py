@@ -5,7 +5,7 @@ then h @ w ~ N(h @ loc, h^2 @ scale^2), and drawing that costs one normal per pr
 gradient and gives every row a draw of its own.  Flipout (Wen et al. 2018) draws one perturbation of the weight and
 gives every row its own random signs of it.
 
-A network need not know: `network.linear` asks the weight to act.  A guide decides what the weight is.
+A network need not know: `action.linear` asks the weight to act.  A guide decides what the weight is.
 """
 
 from collections.abc import Callable
@@ -60,6 +60,6 @@ class Unsampled(NamedTuple):
         sizes = (unit_in * unit_out, rows * unit_in, rows * unit_out)
         noise = self.normal((sum(sizes),))
         perturbation = noise[: sizes[0]].reshape(self.shape)
-        before = xp.sign(noise[sizes[0] : sizes[0] + sizes[1]]).reshape(signs_shape(rows, unit_in))
-        after = xp.sign(noise[sizes[0] + sizes[1] :]).reshape(signs_shape(rows, unit_out))
-        return mean + times(h * before, self.scale * perturbation) * after
+        signs_in = xp.sign(noise[sizes[0] : sizes[0] + sizes[1]]).reshape(signs_shape(rows, unit_in))
+        signs_out = xp.sign(noise[sizes[0] + sizes[1] :]).reshape(signs_shape(rows, unit_out))
+        return mean + times(h * signs_in, self.scale * perturbation) * signs_out

@@ -1,7 +1,7 @@
 """A scale that differs between the rows of a minibatch: dropout's mask, one for each example.
 
 A guide may put it where a noise would sample its scales.  Multiplied by a weight it makes a weight that acts on each
-row with that row's own scales, as `models.unsampled.local_reparameterisation.Unsampled` acts with noise of its own; the network need not know.
+row with that row's own scales, as `Unsampled` acts with noise of its own; the network need not know.
 """
 
 import math

@@ -71,13 +71,13 @@ class Rotated(NamedTuple):
         """
         rows, places = h.shape[0], h.ndim - 2
 
-        def placed(part: Any) -> Any:
+        def per_row(part: Any) -> Any:
             return part.reshape((rows, *places * (1,), -1)) if getattr(part, "ndim", 0) == 2 else part
 
         if self.over == "inputs":
-            angle, factor = self._turn(rows, placed)
+            angle, factor = self._turn(rows, per_row)
             return self._of_inputs(ppl(h).xp, h, angle, factor)
-        return self._act(h, rows, -1, lambda h, w: h @ w, placed)
+        return self._act(h, rows, -1, lambda h, w: h @ w, per_row)
 
     def act_on_columns(self, h: Any) -> Any:
         """The same for activations with the rows last: (unit_in, ..., rows) to (unit_out, ..., rows).
@@ -86,25 +86,26 @@ class Rotated(NamedTuple):
         """
         places = h.ndim - 2
 
-        def placed(part: Any) -> Any:
+        def per_row(part: Any) -> Any:
             if getattr(part, "ndim", 0) == 0:
                 return part
             return (part.T if part.ndim == 2 else part).reshape((part.shape[-1], *places * (1,), -1))
 
-        return self._act(h, h.shape[-1], 0, times_columns, placed)
+        return self._act(h, h.shape[-1], 0, times_columns, per_row)
 
-    def _turn(self, rows: int, placed: Callable) -> tuple[Any, Any]:
-        """The angle and the factor, where a draw for each of so many rows is `placed` to go with the activations."""
-        angle, *factors = (placed(_for_rows(part, rows)) for part in (self.angle, *self.factors))
+    def _turn(self, rows: int, per_row: Callable) -> tuple[Any, Any]:
+        """The angle and the factor; `per_row` lays out a draw for each of so many rows to go with the activations."""
+        angle, *factors = (per_row(_for_rows(part, rows)) for part in (self.angle, *self.factors))
         return angle, math.prod(factors)
 
-    def _act(self, h: Any, rows: int, units: int, times: Callable, placed: Callable) -> Any:
+    def _act(self, h: Any, rows: int, units: int, times: Callable, per_row: Callable) -> Any:
         """The action on activations with their units on this axis, whose product with a weight is `times`."""
         xp, along = ppl(h).xp, times(h, self.direction)
-        angle, factor = self._turn(rows, placed)
+        angle, factor = self._turn(rows, per_row)
         if angle is None:
             return factor * along
-        return factor * (xp.cos(angle) * along + xp.sin(angle) * self._across(xp, h, along, rows, units, times, placed))
+        across = self._across(xp, h, along, rows, units, times, per_row)
+        return factor * (xp.cos(angle) * along + xp.sin(angle) * across)
 
     def _wide(self, part: Any) -> Any:
         """(units,) or (rows, units) to go with the weight."""
@@ -116,18 +117,18 @@ class Rotated(NamedTuple):
         along = xp.sum(self.direction * self.plane, axis=along_vectors, keepdims=True)
         return along, _length(xp, xp.sum(self.plane**2, axis=along_vectors, keepdims=True), along)
 
-    def _across(self, xp: Any, h: Any, along: Any, rows: int, units: int, times: Callable, placed: Callable) -> Any:
+    def _across(self, xp: Any, h: Any, along: Any, rows: int, units: int, times: Callable, per_row: Callable) -> Any:
         """x'phi for each row, place and output unit, from x'v."""
         if not isinstance(self.plane, Unsampled):
-            inner, norm = (placed(part.reshape((-1,))) for part in self._of_plane(xp))
+            inner, norm = (per_row(part.reshape((-1,))) for part in self._of_plane(xp))
             return (times(h, self.plane) - along * inner) / norm
         if not self.plane.flipout:
-            rest = _length(xp, xp.sum(h**2, axis=units, keepdims=True), along)
-            return rest * self._coordinate(xp, tuple(along.shape))
-        z, before, after = self._flipped(rows)
-        inner = (before @ (self.direction * z)) * after
-        norm = placed(_length(xp, xp.sum(z**2, axis=0), inner))
-        return (times(h * placed(before), z) * placed(after) - along * placed(inner)) / norm
+            across = _length(xp, xp.sum(h**2, axis=units, keepdims=True), along)
+            return across * self._coordinate(xp, tuple(along.shape))
+        z, signs_in, signs_out = self._flipped(rows)
+        inner = (signs_in @ (self.direction * z)) * signs_out
+        norm = per_row(_length(xp, xp.sum(z**2, axis=0), inner))
+        return (times(h * per_row(signs_in), z) * per_row(signs_out) - along * per_row(inner)) / norm
 
     def _of_inputs(self, xp: Any, h: Any, angle: Any, factor: Any) -> Any:
         if angle is None:
@@ -136,28 +137,28 @@ class Rotated(NamedTuple):
         if not isinstance(self.plane, Unsampled):
             inner, norm = (part.reshape((-1,)) for part in self._of_plane(xp))
             return (along - across * inner / norm) @ self.direction + (across / norm) @ self.plane
-        z, before, after = self._flipped(h.shape[0])
-        inner = before * (after @ (self.direction * z).T)
+        z, signs_in, signs_out = self._flipped(h.shape[0])
+        inner = signs_in * (signs_out @ (self.direction * z).T)
         across = across / _length(xp, xp.sum(z**2, axis=-1), inner)
-        return (along - across * inner) @ self.direction + ((across * before) @ z) * after
+        return (along - across * inner) @ self.direction + ((across * signs_in) @ z) * signs_out
 
     def _flipped(self, rows: int) -> tuple[Any, Any, Any]:
         """Normals for the batch, and signs (rows, unit_in) and (rows, unit_out)."""
         unit_in, unit_out = self.shape
         noise = self.plane.normal((unit_in * unit_out + rows * (unit_in + unit_out),))
-        z, rest = noise[: unit_in * unit_out], ppl(noise).xp.sign(noise[unit_in * unit_out :])
-        before, after = rest[: rows * unit_in], rest[rows * unit_in :]
-        return z.reshape(self.shape), before.reshape((rows, unit_in)), after.reshape((rows, unit_out))
+        z, signs = noise[: unit_in * unit_out], ppl(noise).xp.sign(noise[unit_in * unit_out :])
+        signs_in, signs_out = signs[: rows * unit_in], signs[rows * unit_in :]
+        return z.reshape(self.shape), signs_in.reshape((rows, unit_in)), signs_out.reshape((rows, unit_out))
 
     def _coordinate(self, xp: Any, shape: tuple[int, ...]) -> Any:
         """One coordinate of a uniform unit vector of n - 1 entries, an array of this shape."""
         freedom = math.prod(self.shape[:-1]) - 2
-        one, two = self.plane.normal((2, *shape))
+        z, z2 = self.plane.normal((2, *shape))
         if freedom == 0:
-            return xp.sign(one)
-        squares = one**2 + two**2 + TINY
+            return xp.sign(z)
+        squares = z**2 + z2**2 + TINY
         spread = xp.expm1(squares / freedom) / squares
-        return one * xp.sqrt(spread / (1 + one**2 * spread))
+        return z * xp.sqrt(spread / (1 + z**2 * spread))
 
 
 def vector_axes(shape: tuple[int, ...], over: str) -> tuple[int, ...]:

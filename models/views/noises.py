@@ -1,4 +1,4 @@
-"""What a noise believes before it sees data: draws of scales, of weights and of functions, and figures of them.
+"""A figure of what a noise believes before it sees data: the density of its scales, and of a weight.
 
 Figures are plain `matplotlib.figure.Figure` objects, made without pyplot: show them in a notebook or save them.
 """
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..noises import Noise, as_noise
+from ..noises.draws import draw_scales, draw_weights
 from ..noises.marginal import atom, log_marginal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-from ..noises.draws import draw_scales, draw_weights
 
 DRAWS = 20_000
 

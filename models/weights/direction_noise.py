@@ -1,10 +1,7 @@
 """Direction and magnitude noise: turn and stretch a weight vector instead of jittering its entries.
 
-Kirichenko (2018), *Bayesian methods for regularisation of neural networks*, on top of weight normalisation
-(`models.weights.weight_norm`), w = g v.
-
-**As noise** (`noise`; sections 3.2 to 3.5), whose law stays what it is: any law of `models.laws.directions`, and a mean-one
-noise on g, on weights, on activations, or on both.
+Kirichenko (2018), sections 3.2 to 3.5, on top of weight normalisation (`weight_norm`), w = g v: any law of
+`laws.directions`, and a mean-one noise on g, on weights, on activations, or on both, whose laws stay what they are.
 
 =========================  =================================  ==========================================
 site                       law                                with the guide ``dropout``
@@ -16,24 +13,8 @@ site                       law                                with the guide ``d
 ``layerN.signal.noise.*``  the same of the activations        drawn, likewise
 =========================  =================================  ==========================================
 
-With ``mask=example`` a rotation of *weights* is drawn for each row, too, exactly (`models.unsampled.rotated`): the thesis has one
-for the minibatch.
-
-**As a posterior** (`prior`; section 4.1): w = g (cos(e) v + sin(e) phi), the program that the thesis fits a guide to.
-
-====================  ==================================================  =====================================
-site                  law (eq 27)                                         guides ``local``, ``flipout`` (eq 29)
-====================  ==================================================  =====================================
-``layerN.base``       v: its direction uniform                            a point
-``layerN.magnitude``  g: 1 / abs(g), improper; or half-Cauchy, or Gamma   N(m, alpha m^2); or log-normal
-``layerN.angle``      e: uniform on [0, pi/2]                             normal(mu, sigma^2), truncated to that
-``layerN.plane``      z: standard normals; phi is its part at right       its prior, or learned normals: a
-                      angles to v, normalised, hence uniform there        projected Gaussian (setting `plane`)
-====================  ==================================================  =====================================
-
-The thesis has no prior of v and finds its point by maximum likelihood: the same, for a uniform law is constant.
-Printed errors: eq 8 has the posterior where the prior belongs, eq 37 the wrong sign and a sum too many, eq 49 lacks
-1 / n.  With C = log(pi / 2), eq 39 is exact.  NUTS needs a proper law of g.
+With ``mask=example`` a rotation of *weights* is drawn for each row, too, exactly (`unsampled.rotated`): the thesis has
+one for the minibatch.  Where it learns a posterior of the rotation, see `papers.direction_magnitude`.
 """
 
 import math
@@ -108,7 +89,7 @@ def _noisy(p: PPL, name: str, law: "Direction | None", turned: Rotated, stretch:
     if law.angle is None:
         z = plane_site(p, name, shape, per_row=False, mean=math.nan, centre=0.0)
         return turned._replace(direction=law.turn(p.xp, turned.direction, z, axes=along))
-    z = plane_site(p, name, shape, per_row=True, waits=True)
+    z = plane_site(p, name, shape, per_row=True, unsampled=True)
     return turned._replace(angle=law.angle(p, name, count, entries(shape, turned.over)), plane=z)
 
 
@@ -116,19 +97,19 @@ def _signal(p: PPL, name: str, law: "Direction | None", w: Any, stretch: Noise |
     factor = _stretch(p, f"{name}.magnitude", stretch, ())
     if law is None:
         return Signal(w, None, None, factor)
-    assert law.angle is not None  # see `noise`
+    assert law.angle is not None  # see `direction_noise`
     return Signal(w, law.angle(p, name, (), w.shape[0]), plane_site(p, name, w.shape[:1], per_row=True), factor)
 
 
-def plane_site(p: PPL, name: str, shape: tuple[int, ...], **told: Any) -> Any:
-    """Standard normals whose part at right angles to v is where it turns to; what a guide may do is `told`."""
+def plane_site(p: PPL, name: str, shape: tuple[int, ...], **facts: Any) -> Any:
+    """Standard normals whose part at right angles to v is where it turns to; `facts` tell a guide what it may do."""
     law = p.dist.Normal(0.0, 1.0).expand(shape).to_event(len(shape))
-    return p.sample(f"{name}.plane", law, infer={"guide": "plane", **told})
+    return p.sample(f"{name}.plane", law, infer={"guide": "plane", **facts})
 
 
 def _stretch(p: PPL, name: str, stretch: Noise | None, shape: tuple[int, ...]) -> Any:
-    found = 1.0 if stretch is None else stretch(p, name, shape)
-    return found.scale if isinstance(found, PerRow) else found
+    factor = 1.0 if stretch is None else stretch(p, name, shape)
+    return factor.scale if isinstance(factor, PerRow) else factor
 
 
 def recorded(p: PPL, name: str, turned: Rotated) -> Any:
@@ -145,7 +126,7 @@ def named_direction_noise(
     magnitude: str = "none",
     magnitude_alpha: float | None = None,
 ) -> Prior:
-    """`noise` from words and numbers: a law of `DIRECTIONS`, and a magnitude of `STRETCHES` with its variance, 0.1."""
+    """`direction_noise` by names: a law of `DIRECTIONS`, and a magnitude of `STRETCHES`, its variance 0.1."""
     from ..laws.directions import DIRECTIONS
 
     if magnitude not in STRETCHES:

@@ -32,10 +32,7 @@ Prior = Callable[[PPL, str, tuple[int, ...]], Any]
 
 @cache
 def prior(
-    noise: Noise | Callable,
-    structure: Structure | str = ard,
-    form: str = "expanded",
-    sigma0: float | None = None,
+    noise: Noise | Callable, structure: Structure | str = ard, form: str = "expanded", sigma0: float | None = None
 ) -> Prior:
     """The prior ``(p, name, shape) -> weight`` of a weight under a noise, `shape` being (..., unit_in, unit_out).
 
@@ -107,11 +104,11 @@ def _width(sigma0: float | None, shape: tuple[int, ...]) -> float:
 
 def _marginal(noise: Noise, structure: Structure, sigma0: float | None) -> Prior:
     """Lambda integrated out: per weight under iid, per row under ard, over the whole matrix under add."""
-    one, row = noise.weight, noise.row_weight
-    if structure is iid and one is not None:
+    weight_law, row = noise.weight, noise.row_weight
+    if structure is iid and weight_law is not None:
 
         def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
-            law = one(p, _width(sigma0, shape))
+            law = weight_law(p, _width(sigma0, shape))
             return p.sample(f"{name}.weight", law.expand(shape).to_event(len(shape)))
 
     elif structure is ard and row is not None:

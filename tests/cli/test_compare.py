@@ -104,7 +104,7 @@ def test_ctrl_c_ends_a_real_run(tmp_path):
     assert process.stdout is not None
     while not process.stdout.readline().startswith("svi: done"):
         assert process.poll() is None
-    time.sleep(15)  # into nuts
+    time.sleep(5)  # into nuts
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 130 and "nuts  interrupted" in output

@@ -9,7 +9,7 @@ import torch
 from ...strategies.algorithm import Algorithm
 from ...target.sites import Arrays
 
-INIT, STEP, DRAW, READY = range(4)  # streams of seeds
+INIT, STEP, DRAW, AFTER_WARMUP = range(4)  # streams of seeds
 
 
 class Engine:
@@ -18,10 +18,10 @@ class Engine:
     records = 50  # at most so many a block
 
     def __init__(self, algorithm: Algorithm, seed: int, x: Any, y: Any) -> None:
-        at = time.perf_counter()
+        began = time.perf_counter()
         self._algorithm, self._seed, self._data = algorithm, seed, (x, y)
         self.state = [self._call(algorithm.init, INIT, chain, 0) for chain in range(algorithm.chains)]
-        self.compile_seconds = time.perf_counter() - at
+        self.compile_seconds = time.perf_counter() - began
 
     def _call(self, function: Any, stream: int, chain: int, number: int, *state: Any) -> Any:
         """Call with a seed that depends on (seed, stream, chain, number) alone; torch's own state stays as it was."""
@@ -34,8 +34,8 @@ class Engine:
         """Run `count` records of `thin` steps, none beyond step `last`; arrays (chain, count, ...) by part and name."""
         chains = [self._chain(chain, step, record, count, thin, last) for chain in range(len(self.state))]
         return {
-            part: {name: np.stack([np.stack([r[part][name] for r in rows]) for rows in chains]) for name in found}
-            for part, found in chains[0][0].items()
+            part: {name: np.stack([np.stack([r[part][name] for r in rows]) for rows in chains]) for name in values}
+            for part, values in chains[0][0].items()
         }
 
     def _chain(self, chain: int, t: int, record: int, count: int, thin: int, last: int) -> list[dict[str, Arrays]]:
@@ -54,11 +54,11 @@ class Engine:
             rows.append({"sites": sites, "stats": stats, "info": {**mean, "step": np.asarray(end)}, "finite": finite})
         return rows
 
-    def ready(self, step: int) -> None:
+    def after_warmup(self, step: int) -> None:
         """What the algorithm does between warmup and draws."""
-        if self._algorithm.ready is not None:
-            ready = self._algorithm.ready
-            self.state = [self._call(ready, READY, chain, step, state) for chain, state in enumerate(self.state)]
+        if self._algorithm.after_warmup is not None:
+            f = self._algorithm.after_warmup
+            self.state = [self._call(f, AFTER_WARMUP, chain, step, state) for chain, state in enumerate(self.state)]
 
     def moments(self) -> tuple[Arrays, Arrays]:
         """Mean and sd (chain, ...) by site, of a guide that has them."""

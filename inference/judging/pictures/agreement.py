@@ -20,14 +20,14 @@ def agreement(trees: Trees, reference: str) -> Figure:
     axes = figure.subplots(1, 2)
     colour = colours(trees)
     moments = {label: _moments(tree) for label, tree in trees.items()}
-    what = _quantity(any_of(trees))
+    quantity = _quantity(any_of(trees))
     for ax, name, part in zip(axes, ("mean", "sd"), (0, 1), strict=True):
         for label, marker in zip(trees, markers(), strict=False):
             if label != reference:
                 x, y = moments[reference][part], moments[label][part]
                 ax.scatter(x, y, s=16, marker=marker, color=colour[label], alpha=0.6, lw=0, label=label)
         _diagonal(ax, "sd" if part else "mean")
-        ax.set(xlabel=f"{name} of {what}, {reference}", ylabel=f"{name} of {what}")
+        ax.set(xlabel=f"{name} of {quantity}, {reference}", ylabel=f"{name} of {quantity}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure

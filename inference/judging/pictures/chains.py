@@ -18,11 +18,11 @@ LOSS_CAPTION = "Level at the end: more steps would not help. The steep beginning
 
 def trace(tree: Any, label: str = "") -> Figure:
     """Draws and ranks, chain by chain, of f(x) at the worst and at a typical test row and of the noise sd."""
-    shown = _watched(tree)
-    figure = new_figure(9.5, 1.9 * len(shown) + 0.5)
-    axes = figure.subplots(len(shown), 2, squeeze=False, width_ratios=(2, 1))
+    quantities = _watched(tree)
+    figure = new_figure(9.5, 1.9 * len(quantities) + 0.5)
+    axes = figure.subplots(len(quantities), 2, squeeze=False, width_ratios=(2, 1))
     shades = _shades(colours([label])[label], chains_of(tree))
-    for (left, right), (title, values) in zip(axes, shown.items(), strict=True):
+    for (left, right), (title, values) in zip(axes, quantities.items(), strict=True):
         step = max(1, values.shape[1] // 500)
         for chain, shade in zip(values, shades, strict=True):
             left.plot(np.arange(0, chain.size, step), chain[::step], color=shade, lw=0.7)
@@ -38,15 +38,15 @@ def trace(tree: Any, label: str = "") -> Figure:
 
 def loss(trees: Trees) -> Figure | None:
     """The negative ELBO along the way, of the fits that have one; None if no fit has."""
-    shown = {label: tree["history"] for label, tree in trees.items() if "loss" in tree.children.get("history", ())}
-    if not shown:
+    histories = {label: tree["history"] for label, tree in trees.items() if "loss" in tree.children.get("history", ())}
+    if not histories:
         return None
     figure = new_figure(7, 3.8)
     ax = figure.add_subplot()
     ends = []
     for label, colour in colours(trees).items():
-        if label in shown:
-            step, value = shown[label]["step"].values, shown[label]["loss"].values
+        if label in histories:
+            step, value = histories[label]["step"].values, histories[label]["loss"].values
             ax.plot(step.T, value.T, color=colour, lw=1.3, label=[label] + [None] * (len(value) - 1))
             ends.append((value.min(), np.quantile(value[:, value.shape[1] // 5 :], 0.99)))
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
@@ -77,19 +77,19 @@ def _watched(tree: Any) -> dict[str, np.ndarray]:
     f = tree["predictions"]["f"]
     if "class" in f.dims:
         f = f - f.mean("class")  # softmax does not see a shift
-    found = {}
+    quantities = {}
     spread = rhat(f)
     worst = spread if "class" not in spread.dims else spread.max("class")
     order = np.argsort(np.nan_to_num(worst.values, nan=np.inf))
     for row, word in ((order[-1], "worst"), (order[(order.size - 1) // 2], "typical")):
-        at = f.isel(row=row)
-        if "class" in at.dims:
-            at = at.isel({"class": int(np.argmax(spread.isel(row=row).values))})
-        found[f"f(x), {word} row\nR-hat {float(worst[row]):.2f}"] = at.transpose("chain", "draw").values
+        row_draws = f.isel(row=row)
+        if "class" in row_draws.dims:
+            row_draws = row_draws.isel({"class": int(np.argmax(spread.isel(row=row).values))})
+        quantities[f"f(x), {word} row\nR-hat {float(worst[row]):.2f}"] = row_draws.transpose("chain", "draw").values
     if "noise_sd" in tree.children.get("functionals", ()):
         sd = tree["functionals"]["noise_sd"]
-        found[f"noise sd\nR-hat {float(rhat(sd)):.2f}"] = sd.transpose("chain", "draw").values
-    return found
+        quantities[f"noise sd\nR-hat {float(rhat(sd)):.2f}"] = sd.transpose("chain", "draw").values
+    return quantities
 
 
 def _shades(colour: str, count: int) -> list[str]:

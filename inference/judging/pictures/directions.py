@@ -1,6 +1,6 @@
 """Pictures of what a posterior of directions and magnitudes learned of each unit, after Kirichenko (2018, figure 6).
 
-They look like those of `plots` and keep no state either.
+They look like those of the other pictures and keep no state either.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def laws(fit: Fit | Learned, chosen: int = 4, layer: str | None = None, chain: i
 
     The units are spread evenly over the ranks of sqrt(E[g^2]), the smallest on top.  Dashed: the prior of e.  Laws that
     only draws tell are drawn as histograms.  Raises ValueError for an unknown layer or fewer than one unit, and as
-    `units.units` does.
+    `by_unit` does.
     """
     names = layers(fit, chain)
     layer = names[0] if layer is None else layer
@@ -85,7 +85,7 @@ def magnitudes(fit: Fit | Learned, chain: int = 0) -> Figure:
     """The mean angle of every unit against abs(m), a panel for each layer; the colour is log alpha.
 
     The dashed line is the mean of the prior of e, 45 degrees.  An abs(m) of less than 1e-4 of the layer's largest is
-    drawn as that.  Raises ValueError as `units.units` does.
+    drawn as that.  Raises ValueError as `by_unit` does.
     """
     table = by_unit(fit, chain)
     parts = list(table.groupby("layer", sort=False))
@@ -111,19 +111,19 @@ def magnitudes(fit: Fit | Learned, chain: int = 0) -> Figure:
 
 
 def curve(table: pd.DataFrame) -> Figure:
-    """Accuracy, or RMSE, and log predictive density against the share of units removed, from a `units.curve`.
+    """Accuracy, or RMSE, and log predictive density against the share of units removed, from `unit_removal.curve`.
 
     Dotted: nothing removed, where the table begins with that.
     """
     error = "rmse" if "rmse" in table else "accuracy"
     names = {"rmse": "RMSE", "accuracy": "accuracy", "mlpd": "mean log predictive density"}
     figure = new_figure(8.6, 3.5)
-    for ax, what in zip(figure.subplots(1, 2), (error, "mlpd"), strict=True):
-        ax.plot(table["fraction"], table[what], color=MAGNITUDE, lw=1.8, marker="o", ms=3.5)
+    for ax, column in zip(figure.subplots(1, 2), (error, "mlpd"), strict=True):
+        ax.plot(table["fraction"], table[column], color=MAGNITUDE, lw=1.8, marker="o", ms=3.5)
         if table["fraction"].iloc[0] == 0:
-            ax.axhline(table[what].iloc[0], color=INK, lw=0.9, ls=":", zorder=1)
+            ax.axhline(table[column].iloc[0], color=INK, lw=0.9, ls=":", zorder=1)
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        ax.set(xlabel="units removed", ylabel=names[what])
+        ax.set(xlabel="units removed", ylabel=names[column])
     return figure
 
 
@@ -133,8 +133,8 @@ def _magnitude(ax: Axes, fit: Fit | Learned, row: Any, chain: int, ends: tuple[f
         _histogram(ax, fit.draws[f"{row['layer']}.magnitude"][chain, :, unit], MAGNITUDE)
     else:
         m, sd = (float(part[unit]) for part in law)
-        at = _grid(m, sd, *ends)
-        _density(ax, at, np.exp(-(((at - m) / sd) ** 2) / 2) / (sd * np.sqrt(2 * np.pi)), MAGNITUDE)
+        grid = _grid(m, sd, *ends)
+        _density(ax, grid, np.exp(-(((grid - m) / sd) ** 2) / 2) / (sd * np.sqrt(2 * np.pi)), MAGNITUDE)
     ax.axvline(0, color=FAINT, lw=1, ls=":", zorder=0)
     _bare(ax)
 
@@ -145,9 +145,9 @@ def _angle(ax: Axes, fit: Fit | Learned, row: Any, chain: int) -> None:
         _histogram(ax, DEGREES * fit.draws[f"{row['layer']}.angle"][chain, :, unit], ANGLE)
     else:
         loc, scale = (part[unit] for part in law)
-        at = _grid(row["angle"], row["angle_sd"], 0.0, QUARTER)
-        density = np.exp(truncated_integrals.log_prob(np, at, loc, scale, 0.0, QUARTER))
-        _density(ax, DEGREES * at, density / DEGREES, ANGLE)
+        grid = _grid(row["angle"], row["angle_sd"], 0.0, QUARTER)
+        density = np.exp(truncated_integrals.log_prob(np, grid, loc, scale, 0.0, QUARTER))
+        _density(ax, DEGREES * grid, density / DEGREES, ANGLE)
     ax.axhline(1 / 90, color=INK, lw=0.9, ls="--", zorder=1)
     ax.set(xlim=(0, 90), xticks=range(0, 91, 15))
     _bare(ax)
@@ -168,9 +168,9 @@ def _grid(mean: float, sd: float, low: float, high: float) -> np.ndarray:
     return np.unique(np.clip(np.concatenate([np.linspace(low, high, POINTS), near]), low, high))
 
 
-def _density(ax: Axes, at: np.ndarray, density: np.ndarray, colour: str) -> None:
-    ax.fill_between(at, density, color=colour, alpha=0.2, lw=0)
-    ax.plot(at, density, color=colour, lw=1.6)
+def _density(ax: Axes, grid: np.ndarray, density: np.ndarray, colour: str) -> None:
+    ax.fill_between(grid, density, color=colour, alpha=0.2, lw=0)
+    ax.plot(grid, density, color=colour, lw=1.6)
 
 
 def _histogram(ax: Axes, draws: np.ndarray, colour: str) -> None:

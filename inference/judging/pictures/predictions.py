@@ -77,8 +77,8 @@ def _predicted(ax: Axes, tree: Any, colour: str) -> str:
     low, middle, high = np.quantile(y, [(1 - INTERVAL) / 2, 0.5, (1 + INTERVAL) / 2], axis=0)
     inside = (low <= observed) & (observed <= high)
     order = np.argsort(observed)
-    some = order[np.linspace(0, order.size - 1, min(ROWS, order.size)).astype(int)]
-    for rows, fill in ((some[inside[some]], colour), (some[~inside[some]], "white")):
+    rows_shown = order[np.linspace(0, order.size - 1, min(ROWS, order.size)).astype(int)]
+    for rows, fill in ((rows_shown[inside[rows_shown]], colour), (rows_shown[~inside[rows_shown]], "white")):
         error = np.abs(np.stack([middle - low, high - middle]))[:, rows]
         ax.errorbar(
             *(observed[rows], middle[rows], error),
@@ -97,15 +97,15 @@ def _function(ax: Axes, tree: Any, colour: str) -> str:
     x_train = tree["constant_data"]["x"].values[:, 0]
     x_test = tree["predictions_constant_data"]["x"].values[:, 0]
     x, first = np.unique(np.concatenate([x_train, x_test]), return_index=True)
-    both = {
+    draws = {
         name: np.concatenate([samples(tree, "posterior_predictive", name), samples(tree, "predictions", name)], axis=1)
         for name in ("y", "f")
     }
     ends = [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]
-    for name, alpha, what in (("y", 0.15, "y"), ("f", 0.35, "f(x)")):
-        low, high = np.quantile(both[name][:, first], ends, axis=0)
-        ax.fill_between(x, low, high, color=colour, alpha=alpha, lw=0, label=f"{INTERVAL:.0%} of {what}")
-    ax.plot(x, both["f"][:, first].mean(axis=0), color=colour, lw=1.8, label="mean")
+    for name, alpha, label in (("y", 0.15, "y"), ("f", 0.35, "f(x)")):
+        low, high = np.quantile(draws[name][:, first], ends, axis=0)
+        ax.fill_between(x, low, high, color=colour, alpha=alpha, lw=0, label=f"{INTERVAL:.0%} of {label}")
+    ax.plot(x, draws["f"][:, first].mean(axis=0), color=colour, lw=1.8, label="mean")
     ax.plot(x_train, tree["observed_data"]["y"].values, ".", color=INK, ms=4, alpha=0.6, label="training rows")
     ax.plot(x_test, test_target(tree), "o", mfc="white", color=INK, ms=4, alpha=0.8, label="test rows")
     feature = tree["constant_data"]["x"].coords["feature"].values[0]
@@ -115,7 +115,7 @@ def _function(ax: Axes, tree: Any, colour: str) -> str:
 
 def _reliability(ax: Axes, tree: Any, colour: str) -> str:
     """Share of right answers in bins of the predicted probability, with 95% (Wilson) intervals; ECE as subtitle."""
-    confidence, right, what = _confidence(tree)
+    confidence, right, event = _confidence(tree)
     bins = np.array_split(np.argsort(confidence), int(np.clip(confidence.size // 20, 2, 10)))
     x = np.array([confidence[b].mean() for b in bins])
     share, n = np.array([right[b].mean() for b in bins]), np.array([b.size for b in bins])
@@ -125,7 +125,7 @@ def _reliability(ax: Axes, tree: Any, colour: str) -> str:
     edges = np.linspace(0, 1, 21)
     height = np.histogram(confidence, edges)[0] / confidence.size
     ax.bar(edges[:-1], 0.25 * height / height.max(), width=0.05, align="edge", color=FAINT, alpha=0.6, zorder=-1)
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"predicted probability of {what}", ylabel="how often it was so")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"predicted probability of {event}", ylabel="how often it was so")
     ax.set_box_aspect(1)
     percent(ax, "xy")
     return f"calibration error {np.sum(n * np.abs(share - x)) / n.sum():.1%}"

@@ -53,8 +53,8 @@ def _forest(ax: Axes, panel: Scales, colour: dict[str, str]) -> None:
         _interval(ax, values[:, top], np.arange(top.size) + offset, colour[label], marker, label)
     ax.set_yticks(np.arange(top.size), [panel.units[i] for i in top])
     ax.set_ylim(top.size - 0.5, -0.5)
-    more = f", the {UNITS} largest of {len(panel.units)}" if len(panel.units) > UNITS else ""
-    ax.set_title(f"{panel.title}{more}", loc="left")
+    shown_units = f", the {UNITS} largest of {len(panel.units)}" if len(panel.units) > UNITS else ""
+    ax.set_title(f"{panel.title}{shown_units}", loc="left")
     _scale_axis(ax, "x", panel)
 
 
@@ -86,12 +86,12 @@ def _interval(ax: Axes, values: np.ndarray, y: Any, colour: str, marker: str, la
 
 def _scale_axis(ax: Axes, axis: str, panel: Scales) -> None:
     """A log axis over where most of the scales lie; linear where some are exactly zero (discrete noise)."""
-    every = np.concatenate([v.ravel() for v in panel.values.values()])
-    if every.min() <= 0:
-        kept = np.isin(every, (0, 1)).all()
+    scales = np.concatenate([v.ravel() for v in panel.values.values()])
+    if scales.min() <= 0:
+        kept = np.isin(scales, (0, 1)).all()
         ax.set(**{f"{axis}label": "P(scale = 1)" if kept else "scale", f"{axis}lim": (0, 1.02) if kept else None})
         return
-    low, high = np.quantile(every, [0.01, 0.995])
+    low, high = np.quantile(scales, [0.01, 0.995])
     ax.set(**{f"{axis}scale": "log", f"{axis}lim": (low / 1.5, high * 1.5), f"{axis}label": "scale (log axis)"})
     ticks = getattr(ax, f"{axis}axis")
     if high / low < 300:
@@ -113,10 +113,10 @@ def _scale_panels(trees: Trees) -> list[Scales]:
 
 
 def _scale_panel(trees: Trees, name: str) -> Scales:
-    having = _with(trees, name)
+    with_site = _with(trees, name)
     named = _unit_dims(trees, name) == ["layer0.unit_in"]
-    units = any_of(having)["posterior"][name].coords["layer0.unit_in"].values if named else []
-    return Scales(name, [str(unit) for unit in units], {label: _scale(tree, name) for label, tree in having.items()})
+    units = any_of(with_site)["posterior"][name].coords["layer0.unit_in"].values if named else []
+    return Scales(name, [str(unit) for unit in units], {label: _scale(tree, name) for label, tree in with_site.items()})
 
 
 def _scale(tree: Any, name: str) -> np.ndarray:

@@ -33,23 +33,23 @@ class Picture(NamedTuple):
 
 def colours(labels: Any) -> dict[str, str]:
     """A colour for each label: the first of a strategy has the strategy's own, any further one a spare."""
-    spare, taken, found = list(SPARE), set(), {}
+    others, used, by_label = list(SPARE), set(), {}
     for label in labels:
-        own = OWN.get(label.split(":")[0])
-        found[label] = own if own and own not in taken else spare.pop(0) if spare else INK
-        taken.add(found[label])
-    return found
+        preferred = OWN.get(label.split(":")[0])
+        by_label[label] = preferred if preferred and preferred not in used else others.pop(0) if others else INK
+        used.add(by_label[label])
+    return by_label
 
 
 def panels(trees: Trees, draw: Callable[[Axes, Any, str], str]) -> Figure:
     """One panel for each fit, with its label and what `draw` says as the title."""
-    wide = 2 if len(trees) == 4 else min(len(trees), PER_ROW)
-    tall = -(-len(trees) // wide)
-    figure = new_figure(max(3.4 * wide, 5), 3.8 * tall)
-    axes = figure.subplots(tall, wide, squeeze=False, sharex=True, sharey=True).ravel()
+    columns = 2 if len(trees) == 4 else min(len(trees), PER_ROW)
+    rows = -(-len(trees) // columns)
+    figure = new_figure(max(3.4 * columns, 5), 3.8 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for ax, (label, colour) in zip(axes, colours(trees).items(), strict=False):
-        said = draw(ax, trees[label], colour)
-        ax.set_title(f"{label}\n{said}" if said else label, loc="left")
+        subtitle = draw(ax, trees[label], colour)
+        ax.set_title(f"{label}\n{subtitle}" if subtitle else label, loc="left")
     for ax in axes[len(trees) :]:
         ax.remove()
     for ax in axes[: len(trees)]:
@@ -61,15 +61,18 @@ def panels(trees: Trees, draw: Callable[[Axes, Any, str], str]) -> Figure:
 
 
 def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
     return Figure(figsize=(width, height), layout="constrained", dpi=130)
 
 
 def percent(ax: Axes, which: str) -> None:
+    """Label these axes, such as ``"xy"``, in percent."""
     for name in which:
         getattr(ax, f"{name}axis").set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def markers() -> Iterator[str]:
+    """The markers in turn, without end."""
     while True:
         yield from MARKERS
 
@@ -86,10 +89,12 @@ def samples(tree: Any, group: str, name: str) -> np.ndarray:
 
 
 def chains_of(tree: Any) -> int:
+    """How many chains a fit has."""
     return tree["posterior"].sizes["chain"]
 
 
 def task_of(tree: Any) -> str:
+    """The task of a fit's data: regression, binary or categorical."""
     return tree.attrs["task"]
 
 
@@ -99,6 +104,7 @@ def test_target(tree: Any) -> np.ndarray:
 
 
 def classes_of(tree: Any) -> list[str]:
+    """The names of the classes."""
     return list(tree.attrs["classes"])
 
 

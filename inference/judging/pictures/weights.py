@@ -21,8 +21,8 @@ CAPTION = (
 
 def picture(trees: Trees) -> Picture | None:
     """The heat maps of the fits whose networks are small enough to be seen."""
-    sizes = {label: found for label, tree in trees.items() if (found := _sizes(tree))}
-    return Picture("weights", "Sizes of the weights", CAPTION, weights(sizes)) if sizes else None
+    sizes_of = {label: sizes for label, tree in trees.items() if (sizes := _sizes(tree))}
+    return Picture("weights", "Sizes of the weights", CAPTION, weights(sizes_of)) if sizes_of else None
 
 
 def weights(sizes: dict[str, dict[str, np.ndarray]]) -> Figure:
@@ -35,17 +35,17 @@ def weights(sizes: dict[str, dict[str, np.ndarray]]) -> Figure:
     figure = Figure(figsize=(1.0 + 2.6 * len(layers), 0.6 + 2.3 * len(sizes)), layout="constrained")
     axes = figure.subplots(len(sizes), len(layers), squeeze=False)
     for column, layer in zip(axes.T, layers, strict=True):
-        top = max(float(np.quantile(found[layer], 0.99)) for found in sizes.values() if layer in found)
-        for ax, (label, found) in zip(column, sizes.items(), strict=True):
-            if layer not in found:
+        top = max(float(np.quantile(matrices[layer], 0.99)) for matrices in sizes.values() if layer in matrices)
+        for ax, (label, matrices) in zip(column, sizes.items(), strict=True):
+            if layer not in matrices:
                 ax.set_axis_off()
                 continue
             image = ax.imshow(
-                _ordered(found[layer]), vmin=0, vmax=top or 1.0, cmap="magma", aspect="auto", interpolation="nearest"
+                _ordered(matrices[layer]), vmin=0, vmax=top or 1.0, cmap="magma", aspect="auto", interpolation="nearest"
             )
             ax.set_xticks([])
             ax.set_yticks([])
-            rows, units = found[layer].shape
+            rows, units = matrices[layer].shape
             ax.set_xlabel(f"{units} out", fontsize=8)
             ax.set_ylabel(f"{label}\n{rows} in" if ax in axes[:, 0] else f"{rows} in", fontsize=8)
         column[0].set_title(layer, fontsize=9)
@@ -55,18 +55,18 @@ def weights(sizes: dict[str, dict[str, np.ndarray]]) -> Figure:
 
 def _sizes(tree: Any) -> dict[str, np.ndarray]:
     """Sizes of the dense layers' weights, by layer; none if a layer is too large to be seen."""
-    found = {}
+    sizes = {}
     for name, values in tree["posterior"].data_vars.items():
-        layer, _, what = str(name).partition(".")
-        if what != "weight" or values.ndim != 4:  # chain, draw, unit_in, unit_out
+        layer, _, parameter = str(name).partition(".")
+        if parameter != "weight" or values.ndim != 4:  # chain, draw, unit_in, unit_out
             continue
         if name in tree.children.get("guide", {}):
-            found[layer] = np.abs(tree["guide"][name].values).mean(axis=0)
+            sizes[layer] = np.abs(tree["guide"][name].values).mean(axis=0)
         else:
-            found[layer] = np.abs(values.transpose("chain", "draw", ...).values).mean(axis=(0, 1))
-    if not found or len(found) > LAYERS or max(max(size.shape) for size in found.values()) > MOST:
+            sizes[layer] = np.abs(values.transpose("chain", "draw", ...).values).mean(axis=(0, 1))
+    if not sizes or len(sizes) > LAYERS or max(max(size.shape) for size in sizes.values()) > MOST:
         return {}
-    return dict(sorted(found.items()))
+    return dict(sorted(sizes.items()))
 
 
 def _ordered(size: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Pictures of pruning: the error along the way, and the moments that the rules look at.
 
-After figure 2 of Nalisnick, Anandkumar & Smyth (2015).  They look like those of `plots` and keep no state either.
+After figure 2 of Nalisnick, Anandkumar & Smyth (2015).
 """
 
 from itertools import cycle
@@ -32,7 +32,7 @@ SEEN = 0.999  # of the weights lie within the axes
 
 
 def curves(curve: pd.DataFrame, title: str = "") -> Figure:
-    """Test error against the share of weights removed, from a `prune.curve`: a line with its band for each rule.
+    """Test error against the share of weights removed, from `pruning.curve`: a line with its band for each rule.
 
     Left everything; right, without bands, the part near the unpruned error, the dotted line.
     """
@@ -53,8 +53,8 @@ def curves(curve: pd.DataFrame, title: str = "") -> Figure:
         ax.set(xlabel="weights removed", xlim=(curve["fraction"].min(), curve["fraction"].max() or 1))
     whole.set(ylabel=f"test error ({unit})", ylim=_limits(curve))
     whole.set_title(title, loc="left")
-    room = NEAR["%"] if unit == "%" else NEAR["RMSE"] * start
-    near.set_ylim(max(0.0, float(np.min(curve["error"])) - 0.25 * room), start + room)
+    margin = NEAR["%"] if unit == "%" else NEAR["RMSE"] * start
+    near.set_ylim(max(0.0, float(np.min(curve["error"])) - 0.25 * margin), start + margin)
     near.set_title("close to the unpruned error", loc="left")
     handles, labels = whole.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 8), frameon=False)
@@ -70,21 +70,21 @@ def moments(pairs: dict[str, tuple[Arrays, Arrays]]) -> Figure:
     axes = figure.subplots(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row")
     (top, corner), (main, side) = axes
     corner.remove()
-    found = {label: _flat(*pair) for label, pair in pairs.items()}
-    wide = max(float(np.quantile(np.abs(loc), SEEN)) for loc, _ in found.values()) or 1.0
-    tall = max(float(np.quantile(scale, SEEN)) for _, scale in found.values()) or 1.0
+    flat = {label: _flat(*pair) for label, pair in pairs.items()}
+    wide = max(float(np.quantile(np.abs(loc), SEEN)) for loc, _ in flat.values()) or 1.0
+    tall = max(float(np.quantile(scale, SEEN)) for _, scale in flat.values()) or 1.0
     points, shades, rng = [], [], np.random.default_rng(0)
-    for (label, (loc, scale)), colour in zip(found.items(), cycle(NETS), strict=False):
-        picked = rng.permutation(loc.size)[:POINTS]
-        points.append(np.stack([loc[picked], scale[picked]]))
-        shades += [colour] * len(picked)
+    for (label, (loc, scale)), colour in zip(flat.items(), cycle(NETS), strict=False):
+        subset = rng.permutation(loc.size)[:POINTS]
+        points.append(np.stack([loc[subset], scale[subset]]))
+        shades += [colour] * len(subset)
         main.scatter([], [], s=24, color=colour, label=label)
-        for ax, values, low, high, way in (
+        for ax, values, low, high, orientation in (
             (top, loc, -wide, wide, "vertical"),
             (side, scale, 0, tall, "horizontal"),
         ):
             heights, edges = np.histogram(values, 80, (1.05 * low, 1.05 * high), density=True)
-            ax.stairs(heights, edges, orientation=way, color=colour, lw=1.4)
+            ax.stairs(heights, edges, orientation=orientation, color=colour, lw=1.4)
     x, y = np.concatenate(points, axis=1)
     order = rng.permutation(x.size)  # so that no net hides another
     main.scatter(x[order], y[order], s=2, c=np.array(shades)[order], alpha=0.3, lw=0, rasterized=True)
@@ -108,8 +108,8 @@ def _limits(curve: pd.DataFrame) -> tuple[float, float]:
     top = min(high, 1.3 * float(error[last].max()))
     if str(curve["unit"].iloc[0]) == "%":
         return 0.0, min(100.0, 1.05 * top) or 1.0
-    room = 0.05 * (top - low) or 0.05 * top or 1.0
-    return max(0.0, low - room), top + room
+    margin = 0.05 * (top - low) or 0.05 * top or 1.0
+    return max(0.0, low - margin), top + margin
 
 
 def _flat(loc: Arrays, scale: Arrays) -> tuple[np.ndarray, np.ndarray]:

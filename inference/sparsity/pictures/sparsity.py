@@ -1,6 +1,6 @@
 """Pictures of sparsity: pure functions from means, standard deviations and masks to matplotlib figures.
 
-They look like those of `plots` and keep no state either.  White is what was trimmed away.
+They look like those of `judging.pictures` and keep no state either.  White is what was trimmed away.
 """
 
 import math
@@ -42,8 +42,8 @@ TRAINING_CAPTION = (
 
 def pictures(trees: Trees) -> Iterator[Picture]:
     """The pictures of all fits that have a guide of independent normals over weights, one at a time."""
-    shown = {label: tree for label, tree in trees.items() if "guide" in tree.children}
-    for label, tree in shown.items():
+    with_guide = {label: tree for label, tree in trees.items() if "guide" in tree.children}
+    for label, tree in with_guide.items():
         loc, scale = report.moments(tree)
         if not any(site.endswith(".weight") for site in loc):
             continue
@@ -52,7 +52,7 @@ def pictures(trees: Trees) -> Iterator[Picture]:
         site = trimming.weights(loc)[0]
         first = first_layer(loc[site], masks[site], site, _inputs(tree, loc[site]))
         yield Picture(f"first-layer-{label}", f"First layer of {label}", FIRST_CAPTION, first)
-    histories = {label: _history(tree) for label, tree in shown.items() if "history" in tree.children}
+    histories = {label: _history(tree) for label, tree in with_guide.items() if "history" in tree.children}
     if (figure := training(histories)) is not None:
         yield Picture("sparsity-training", "Sparsity along the way", TRAINING_CAPTION, figure)
 
@@ -64,15 +64,15 @@ def first_layer(
 
     A kernel (kh, kw, in, out) is shown as its kh kw in inputs.  `names` of the inputs are shown if they are few.
     """
-    shown = np.where(mask, weight, 0.0).reshape(-1, weight.shape[-1])
-    size = np.abs(shown).sum(axis=1)
+    kept = np.where(mask, weight, 0.0).reshape(-1, weight.shape[-1])
+    size = np.abs(kept).sum(axis=1)
     side = math.isqrt(size.size)
     square = side > 1 and side**2 == size.size
     figure = new_figure(10 if square else 7.6, 4.3)
     axes = figure.subplots(1, 1 + square, squeeze=False, width_ratios=(1, 1.55) if square else (1,))[0]
     if square:
         _image(axes[0], size.reshape(side, side), f"{np.sum(size > 0)} of {size.size} inputs alive")
-    _matrix(axes[-1], shown, f"{title}: {np.count_nonzero(shown):,} of {shown.size:,} kept", names)
+    _matrix(axes[-1], kept, f"{title}: {np.count_nonzero(kept):,} of {kept.size:,} kept", names)
     return figure
 
 
@@ -83,19 +83,19 @@ def log_alpha(loc: Arrays, scale: Arrays, threshold: float = trimming.RULES["log
     low, high = min(v.min() for v in values.values()), max(v.max() for v in values.values())
     low, high = min(low, threshold - 1) - 0.5, max(high, threshold + 1) + 0.5
     edges = np.unique(np.concatenate([np.linspace(low, high, BINS + 1), [threshold]]))
-    wide = 2 if len(sites) == 4 else min(len(sites), PER_ROW)
-    tall = -(-len(sites) // wide)
-    figure = new_figure(max(3.2 * wide, 5), 2.9 * tall)
-    axes = figure.subplots(tall, wide, squeeze=False).ravel()
+    columns = 2 if len(sites) == 4 else min(len(sites), PER_ROW)
+    tall = -(-len(sites) // columns)
+    figure = new_figure(max(3.2 * columns, 5), 2.9 * tall)
+    axes = figure.subplots(tall, columns, squeeze=False).ravel()
     for ax, site in zip(axes, sites, strict=False):
-        stays = values[site] < threshold
-        for part, colour, name in ((stays, KEPT, "kept"), (~stays, FAINT, "trimmed")):
+        kept = values[site] < threshold
+        for part, colour, name in ((kept, KEPT, "kept"), (~kept, FAINT, "trimmed")):
             ax.hist(values[site][part], edges, color=colour, label=name)
         ax.axvline(threshold, color=INK, lw=0.9, ls="--", label=f"threshold {threshold:g}")
         ax.set(yscale="log", xlim=(low, high), xlabel="log alpha", ylabel="weights")
         ax.set_ylim(0.7, max(ax.get_ylim()[1], 15))
         ax.yaxis.set_minor_formatter(NullFormatter())
-        ax.set_title(f"{site.removesuffix('.weight')}: {stays.mean():.2%} of {stays.size:,} kept", loc="left")
+        ax.set_title(f"{site.removesuffix('.weight')}: {kept.mean():.2%} of {kept.size:,} kept", loc="left")
     for ax in axes[len(sites) :]:
         ax.remove()
     handles, labels = axes[0].get_legend_handles_labels()
@@ -110,19 +110,19 @@ def training(histories: dict[str, Arrays]) -> Figure | None:
     left out.  None if no label has a compression or an error.
     """
     panels = [("step", "compression"), ("step", "error"), ("compression", "error")]
-    having = [pair for pair in panels if any(set(pair) <= set(h) for h in histories.values())]
-    if not having:
+    available = [pair for pair in panels if any(set(pair) <= set(h) for h in histories.values())]
+    if not available:
         return None
-    figure = new_figure(max(3.6 * len(having), 5), 3.6)
-    axes = figure.subplots(1, len(having), squeeze=False)[0]
-    for ax, (x, y) in zip(axes, having, strict=True):
+    figure = new_figure(max(3.6 * len(available), 5), 3.6)
+    axes = figure.subplots(1, len(available), squeeze=False)[0]
+    for ax, (x, y) in zip(axes, available, strict=True):
         for (label, colour), marker in zip(colours(histories).items(), MARKERS * len(histories), strict=False):
             if {x, y} <= set(histories[label]):
                 _path(ax, histories[label], x, y, label, colour, marker)
         ax.set(xlabel=_axis(x), ylabel=_axis(y))
         ax.xaxis.set_major_locator(MaxNLocator(5))
-        for name, what in (("x", x), ("y", y)):
-            if what == "compression":
+        for name, axis_name in (("x", x), ("y", y)):
+            if axis_name == "compression":
                 _log_axis(ax, name)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
@@ -140,8 +140,8 @@ def _image(ax: Axes, size: np.ndarray, title: str) -> None:
 def _matrix(ax: Axes, weight: np.ndarray, title: str, names: Sequence[str]) -> None:
     """Weights (unit_in, unit_out), the most used unit on top; red above zero, blue below, white where trimmed."""
     order = np.argsort(-np.abs(weight).sum(axis=0), kind="stable")
-    live = np.abs(weight[weight != 0])
-    top = np.quantile(live, 0.98) if live.size else 1.0
+    nonzero = np.abs(weight[weight != 0])
+    top = np.quantile(nonzero, 0.98) if nonzero.size else 1.0
     image, (units, inputs) = np.ma.masked_equal(_visible(weight.T[order]), 0), weight.T.shape
     drawn = ax.imshow(image, cmap=_signs(), vmin=-top, vmax=top, aspect="auto", interpolation="nearest")
     drawn.set_extent((-0.5, inputs - 0.5, units - 0.5, -0.5))
@@ -171,9 +171,9 @@ def _visible(image: np.ndarray) -> np.ndarray:
 
 def _path(ax: Axes, history: Arrays, x: str, y: str, label: str, colour: str, marker: str) -> None:
     """One run's records in order, its last one marked."""
-    at, value = np.ravel(history[x]), np.ravel(history[y])
-    there = np.isfinite(at) & np.isfinite(value)
-    ax.plot(at[there], value[there], color=colour, lw=1.5, label=label, marker=marker, markevery=[-1], ms=6)
+    x_values, y_values = np.ravel(history[x]), np.ravel(history[y])
+    finite = np.isfinite(x_values) & np.isfinite(y_values)
+    ax.plot(x_values[finite], y_values[finite], color=colour, lw=1.5, label=label, marker=marker, markevery=[-1], ms=6)
 
 
 def _inputs(tree: Any, weight: np.ndarray) -> list[str]:

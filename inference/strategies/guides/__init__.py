@@ -43,8 +43,8 @@ GUIDES = {
 
 def config_class(name: str) -> Any:
     """The class of the settings of a guide."""
-    home = GUIDES[name]
-    return getattr(import_module(f".{home.module}", __name__), home.config)
+    guide = GUIDES[name]
+    return getattr(import_module(f".{guide.module}", __name__), guide.config)
 
 
 def implementation(guide: Any, language: str) -> Callable[..., Any]:

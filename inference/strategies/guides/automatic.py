@@ -27,7 +27,7 @@ class Automatic:
 
 
 class Map(Automatic):
-    """A point at the mode of all sites, in unconstrained space."""
+    """A point at the mode of all sites: of their density as it stands, in constrained space."""
 
     name, has_density = "map", False
 
@@ -97,8 +97,8 @@ def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.Gradi
         params, names = svi.get_params(state), real_sites(model, sites, x, y)
         return {k: params[f"{k}_auto_loc"] for k in names}, {k: params[f"{k}_auto_scale"] for k in names}
 
-    more = {"moments": moments} if config.guide.name == "mean_field" else {}
-    return of_guide(config, init, step, draw, approximation=config.guide.has_density, **more)
+    optional = {"moments": moments} if config.guide.name == "mean_field" else {}
+    return of_guide(config, init, step, draw, approximation=config.guide.has_density, **optional)
 
 
 def _on_rows(auto: Callable) -> Callable:

@@ -43,7 +43,7 @@ from ...target.numpyro.density import draw_rows, on_rows, uniform
 from ...target.random import normal
 from ...target.sites import Sites, refuse_improper, without_function
 from ..algorithm import Algorithm, of_guide
-from ..settings import check_known
+from ..settings import check_choice
 from .elbo import OneSplit
 
 OBJECTIVES = ("average", "importance", "tail_adaptive")
@@ -70,7 +70,7 @@ class Dropout:
     prediction: str = "average"
 
     def __post_init__(self) -> None:
-        check_known(self, objective=OBJECTIVES, mask=MASKS, prediction=PREDICTIONS)
+        check_choice(self, objective=OBJECTIVES, mask=MASKS, prediction=PREDICTIONS)
 
 
 class NoKnownMean(ValueError):
@@ -99,7 +99,7 @@ def refuse_for_dropout(sites: Sites) -> None:
 def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
     """Bind the guide ``dropout`` to a NumPyro program in expanded form; `config` is an `SVI`."""
     refuse_for_dropout(sites)
-    program, own = on_rows(model), config.guide
+    program, settings = on_rows(model), config.guide
     points = [name for name in sites.latent if not is_noise(name)]
 
     def init(key: Any, x: Any, y: Any) -> State:
@@ -121,7 +121,7 @@ def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.Gradi
             if site["name"] in z:
                 return biject_to(site["fn"].support)(z[site["name"]])
             key = site["kwargs"]["rng_key"]
-            if own.mask == "example" and is_noise(site["name"]):
+            if settings.mask == "example" and is_noise(site["name"]):
                 return per_example_noise(
                     site, partial(normal, key), lambda: site["fn"](rng_key=key, sample_shape=(count,))
                 )
@@ -131,8 +131,8 @@ def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.Gradi
             run = handlers.substitute(OneSplit(program, key), substitute_fn=fill)
             trace = handlers.trace(run).get_trace(x, y, rows)
         log_lik = trace["y"]["fn"].log_prob(trace["y"]["value"])
-        paying = [name for name in points if name not in points_without_prior(trace, points)]
-        return log_lik, sum(jnp.sum(trace[name]["fn"].log_prob(trace[name]["value"])) for name in paying)
+        with_prior = [name for name in points if name not in points_without_prior(trace, points)]
+        return log_lik, sum(jnp.sum(trace[name]["fn"].log_prob(trace[name]["value"])) for name in with_prior)
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         key, key_rows = jax.random.split(key)
@@ -145,7 +145,7 @@ def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.Gradi
                 log_lik, log_prior = (part[None] for part in particle(keys[0], z, x, y, rows))
             else:
                 log_lik, log_prior = jax.vmap(particle, (0, None, None, None, None))(keys, z, x, y, rows)
-            fit = objective(jnp, own, log_lik, scale)
+            fit = objective(jnp, settings, log_lik, scale)
             return -fit - log_prior[0], fit
 
         (value, fit), gradient = jax.value_and_grad(loss, has_aux=True)(state.z)
@@ -158,7 +158,7 @@ def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.Gradi
                 return None
             if site["name"] in state.z:
                 return biject_to(site["fn"].support)(state.z[site["name"]])
-            return noise_without_draws(site, own.prediction) if is_noise(site["name"]) else None
+            return noise_without_draws(site, settings.prediction) if is_noise(site["name"]) else None
 
         run = handlers.substitute(handlers.seed(model, key), substitute_fn=fill)
         trace = handlers.trace(run).get_trace(x[:1], y[:1])
@@ -236,9 +236,9 @@ def mean(site: dict) -> Any:
     """The mean of a noise at its site; raises `NoKnownMean` if it has none that is known."""
     with jax.ensure_compile_time_eval():
         try:
-            found = jnp.broadcast_to(site["fn"].mean, site["fn"].shape())
+            value = jnp.broadcast_to(site["fn"].mean, site["fn"].shape())
         except NotImplementedError:
-            found = jnp.asarray(jnp.nan)
-        if bool(jnp.isfinite(found).all()):
-            return found
+            value = jnp.asarray(jnp.nan)
+        if bool(jnp.isfinite(value).all()):
+            return value
     raise NoKnownMean(NO_MEAN.format(site["name"]))

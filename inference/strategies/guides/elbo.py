@@ -1,8 +1,8 @@
-"""The mean-field ELBO with weights that are not sampled, in NumPyro, and `svi` with it.
+"""The mean-field ELBO with weights that are not sampled, in NumPyro.
 
-A guide may put an unsampled weight (`models.unsampled.local_reparameterisation`) at a site; the program's layers act with it.  Such a site has no
-value, so it counts by its closed-form divergence alone.  Where all sites have values this is the objective of NumPyro's
-`TraceMeanField_ELBO`, with a weight on the divergences.
+A guide may put an unsampled weight (`unsampled.local_reparameterisation`) at a site; the program's layers act with it.
+Such a site has no value, so it counts by its closed-form divergence alone.  Where all sites have values this is the
+objective of NumPyro's `TraceMeanField_ELBO`, with a weight on the divergences.
 """
 
 from collections.abc import Callable
@@ -38,16 +38,16 @@ class LocalMeanField_ELBO(ELBO):
         super().__init__(num_particles=num_particles)
 
     def loss_with_mutable_state(self, rng_key: Any, param_map: dict, model: Any, guide: Any, *args: Any, **kwargs: Any):
-        one = partial(parts, params=param_map, model=model, guide=guide, args=args, kwargs=kwargs)
-        found = particles(one, rng_key, self.num_particles)
-        return {"loss": self.kl_weight * found.kl - found.log_lik, "mutable_state": None}
+        particle = partial(parts, params=param_map, model=model, guide=guide, args=args, kwargs=kwargs)
+        elbo = particles(particle, rng_key, self.num_particles)
+        return {"loss": self.kl_weight * elbo.kl - elbo.log_lik, "mutable_state": None}
 
 
-def particles(one: Callable, key: Any, number: int) -> Parts:
+def particles(particle: Callable, key: Any, number: int) -> Parts:
     """The mean of ``one(key)`` over so many keys."""
     if number == 1:
-        return one(key)
-    return jax.tree.map(jnp.mean, jax.vmap(one)(jax.random.split(key, number)))
+        return particle(key)
+    return jax.tree.map(jnp.mean, jax.vmap(particle)(jax.random.split(key, number)))
 
 
 def parts(key: Any, params: dict, model: Callable, guide: Callable, args: Any, kwargs: Any) -> Parts:

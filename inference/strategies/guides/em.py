@@ -32,9 +32,9 @@ class EM(Normals):
 
 def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
     """Bind the guide to a NumPyro program; `config` is an `SVI`."""
-    own = config.guide
+    settings = config.guide
 
     def scales(x: Any, y: Any) -> Callable:
-        return m_step.chosen(model, own.sweeps, own.kl == "sum", x, y)
+        return m_step.scale_optimiser(model, settings.sweeps, settings.kl == "sum", x, y)
 
     return bind(config, model, sites, optimiser, LocalNormal, scales)

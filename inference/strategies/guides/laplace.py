@@ -57,7 +57,7 @@ def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.Gradi
         flat, unravel = ravel_pytree(z)
         return jax.hessian(lambda v: potential(model, unravel(v), x, y))(flat)
 
-    def ready(key: Any, state: State, x: Any, y: Any) -> State:
+    def after_warmup(key: Any, state: State, x: Any, y: Any) -> State:
         hessian = curvature(state.z, x, y)
         if not jnp.all(jnp.isfinite(jnp.linalg.cholesky(hessian))):
             raise ValueError(
@@ -78,4 +78,5 @@ def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.Gradi
         sd = ravel_pytree(state.z)[1](jnp.sqrt(jnp.sum(state.tril**2, axis=1)))
         return {k: state.z[k] for k in names}, {k: sd[k] for k in names}
 
-    return of_guide(config, init, step, draw, approximation=True, ready=ready, method="sequential", moments=moments)
+    kwargs = {"after_warmup": after_warmup, "moments": moments, "method": "sequential"}
+    return of_guide(config, init, step, draw, approximation=True, **kwargs)

@@ -15,17 +15,17 @@ from . import normals
 
 
 def layout(model: Callable, sites: Sites, x: Any, y: Any) -> dict[str, normals.Site]:
-    """The latent sites; weights of a layer may wait to be sampled if their divergence is known."""
-    found = {}
+    """The latent sites; weights of a layer may stay unsampled if their divergence is known."""
+    laid_out = {}
 
     def look(x: Any, y: Any) -> None:
         trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
         latent = {name: trace[name] for name in sites.latent}
-        found.update(normals.layout(language("numpyro"), latent, biject_to, kl_divergence))
+        laid_out.update(normals.layout(language("numpyro"), latent, biject_to, kl_divergence))
 
     with handlers.block():  # the guide that asks is being traced itself
         jax.eval_shape(look, x[:1], y[:1])  # abstractly: no number is computed
-    return found
+    return laid_out
 
 
 def real_sites(model: Callable, sites: Sites, x: Any, y: Any) -> list[str]:

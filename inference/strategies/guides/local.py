@@ -21,7 +21,7 @@ from ...target.numpyro.density import draw_rows, on_rows
 from ...target.random import normal
 from ...target.sites import Sites, refuse_discrete, without_function
 from ..algorithm import Algorithm, of_guide
-from ..settings import check_known
+from ..settings import check_choice
 from . import normals
 from .elbo import LocalMeanField_ELBO, Parts, particles, parts
 from .layout import layout
@@ -41,7 +41,7 @@ class Local(normals.Normals):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_known(self, plane=("rows", "batch", "learned"))
+        check_choice(self, plane=("rows", "batch", "learned"))
 
 
 class LocalNormal(dist.Normal):
@@ -74,15 +74,16 @@ def bind(
 ) -> Algorithm:
     """Bind independent normals to a NumPyro program.
 
-    `unsampled` is the law of weights that wait, `scales` says by ``(x, y)`` how scales become points (see `m_step`).
+    `unsampled` is the law of weights that are not sampled, `scales` says by ``(x, y)`` how scales become points.
     """
     refuse_discrete(f"svi with guide {config.guide.name}", sites)
-    program, known, own = on_rows(model), {}, config.guide
+    program, means, settings = on_rows(model), {}, config.guide
 
     def guide_of(unsampled: Any) -> Callable:
         def guide(x: Any, y: Any, rows: Any = None) -> None:
-            choose = scales(x, y) if scales else None
-            normals.sample(language("numpyro"), layout(model, sites, x, y), own, _start(known), unsampled, choose)
+            optimise = scales(x, y) if scales else None
+            laid_out = layout(model, sites, x, y)
+            normals.sample(language("numpyro"), laid_out, settings, _start(means), unsampled, optimise)
 
         return guide
 
@@ -92,25 +93,25 @@ def bind(
     def init(key: Any, x: Any, y: Any) -> State:
         laid_out = layout(model, sites, x, y)
         normals.report_unregistered(laid_out)
-        known.update(normals.means(own.start, laid_out) if own.start else {})
+        means.update(normals.means(settings.start, laid_out) if settings.start else {})
         return State(svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size)).optim_state)
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         key, key_rows = jax.random.split(key)
         rows = draw_rows(key_rows, x.shape[0], config.batch_size)
-        weight = own.kl_weight * ramp(state.optimiser[0], own.pretrain, own.kl_warmup)
-        if own.kl == "mean":
+        weight = settings.kl_weight * ramp(state.optimiser[0], settings.pretrain, settings.kl_warmup)
+        if settings.kl == "mean":
             weight *= x.shape[0] / normals.weights(layout(model, sites, x, y))
 
         def loss(params: dict) -> tuple[Any, Parts]:
-            one = partial(
+            particle = partial(
                 parts, params=svi.constrain_fn(params), model=program, guide=guide, args=(x, y, rows), kwargs={}
             )
-            both = particles(one, key, config.particles)
-            return weight * both.kl - both.log_lik, both
+            elbo = particles(particle, key, config.particles)
+            return weight * elbo.kl - elbo.log_lik, elbo
 
-        (value, both), new = svi.optim.eval_and_update(loss, state.optimiser)
-        return State(new), {"loss": value, "log_lik": both.log_lik, "kl": both.kl}
+        (value, elbo), new = svi.optim.eval_and_update(loss, state.optimiser)
+        return State(new), {"loss": value, "log_lik": elbo.log_lik, "kl": elbo.kl}
 
     def run(key: Any, state: State, x: Any, y: Any) -> dict:
         params = svi.constrain_fn(svi.optim.get_params(state.optimiser))
@@ -126,9 +127,9 @@ def bind(
 
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
         laws = {name: s["fn"] for name, s in run(jax.random.PRNGKey(0), state, x, y).items() if s["type"] == "sample"}
-        own_laws: dict[str, Any] = {k: laws[k] for k in normals.with_moments(layout(model, sites, x, y), own)}
-        own_laws = {k: law.base_dist if isinstance(law, dist.Independent) else law for k, law in own_laws.items()}
-        return {k: law.loc for k, law in own_laws.items()}, {k: law.scale for k, law in own_laws.items()}
+        normal_laws: dict[str, Any] = {k: laws[k] for k in normals.with_moments(layout(model, sites, x, y), settings)}
+        normal_laws = {k: law.base_dist if isinstance(law, dist.Independent) else law for k, law in normal_laws.items()}
+        return {k: law.loc for k, law in normal_laws.items()}, {k: law.scale for k, law in normal_laws.items()}
 
     return of_guide(config, init, step, draw, moments=moments, method="sequential")
 
@@ -138,10 +139,10 @@ def ramp(step: Any, pretrain: int, warmup: int) -> Any:
     return jnp.clip((step - pretrain + 1) / max(warmup, 1), 0.0, 1.0)
 
 
-def _start(known: dict[str, Any]) -> Callable:
-    """Initial values of the guide's parameters: those that are known, else normal draws."""
+def _start(means: dict[str, Any]) -> Callable:
+    """Initial values of the guide's parameters: those of a warm start, else normal draws."""
 
     def start(name: str, shape: tuple[int, ...], mean: float, sd: float) -> Callable:
-        return lambda key: jnp.asarray(known[name]) if name in known else mean + sd * jax.random.normal(key, shape)
+        return lambda key: jnp.asarray(means[name]) if name in means else mean + sd * jax.random.normal(key, shape)
 
     return start

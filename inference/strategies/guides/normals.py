@@ -6,7 +6,7 @@ are unsampled weights.
 
 A program may ask for another family at a site of its own, by ``infer={"guide": family}``: a ``point``, which pays
 nothing, a ``truncated_normal``, or, for the normals of a ``plane`` in which a vector is turned, what the setting
-`plane` says.  With ``infer={"waits": True}`` its layer draws it, and for each row (`models.unsampled.rotated`).
+`plane` says.  With ``infer={"unsampled": True}`` its layer draws it, and for each row (`models.unsampled.rotated`).
 """
 
 import logging
@@ -17,13 +17,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from ....models.laws.m_steps import MStep
 from ....models.ppl import PPL
-from ..settings import check_known, check_not_negative, check_positive
+from ..settings import check_choice, check_not_negative, check_positive
 from . import m_step
 
 UNREGISTERED = (
     "svi: no closed-form divergence from a normal to the prior of {0}; it is sampled as a weight, not locally"
 )
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 SPREAD = 0.1  # standard deviation of the first log sigma (Kharitonov, Molchanov & Vetrov 2018, appendix A)
 
 
@@ -64,7 +64,7 @@ class Normals:
     start: str | None = None
 
     def __post_init__(self) -> None:
-        check_known(self, kl=("sum", "mean"), parameters=("sigma", "alpha"))
+        check_choice(self, kl=("sum", "mean"), parameters=("sigma", "alpha"))
         check_positive("svi", self, "init_scale", "alpha", "log_alpha_clip")
         check_not_negative("svi", self, "kl_weight", "pretrain", "kl_warmup")
         if self.alpha is not None and (self.parameters == "alpha" or self.log_alpha_clip is not None):
@@ -78,10 +78,10 @@ class Site(NamedTuple):
 
     shape : of its value.
     transform : the bijection from the reals to its support; None for the reals.
-    local : whether it is a weight that may wait to be sampled.
+    local : whether it is a weight that may stay unsampled.
     m_step : of a scale whose noise has one in closed form.
     family : of its law in the guide.
-    waits : whether it is anything else that may wait to be sampled.
+    unsampled : whether it is anything else that may stay unsampled.
     start : where its mean begins.
     ends : of the support, where the family needs them.
     spread : standard deviation of its first mean; None for what suits its shape.
@@ -92,7 +92,7 @@ class Site(NamedTuple):
     local: bool
     m_step: MStep | None = None
     family: str = "normal"
-    waits: bool = False
+    unsampled: bool = False
     start: float = 0.0
     ends: tuple[float, float] | None = None
     spread: float | None = None
@@ -101,27 +101,27 @@ class Site(NamedTuple):
 def layout(p: PPL, traced: dict[str, Any], biject_to: Callable, kl_divergence: Callable) -> dict[str, Site]:
     """What the guide needs to know of the latent sites, as a trace of the program has them.
 
-    A weight may wait if its divergence from a normal is registered.
+    A weight may stay unsampled if its divergence from a normal is registered.
     """
 
     def site(name: str, law: Any, infer: dict) -> Site:
         shape, real = tuple(law.shape()), _is_real(p, law.support)
         normal = p.dist.Normal(p.xp.zeros(shape), p.xp.ones(shape)).to_event(len(shape))
         family = infer.get("guide", "normal")
-        known = real and family == "normal" and _registered(kl_divergence, normal, law)
+        registered = real and family == "normal" and _registered(kl_divergence, normal, law)
         return Site(
             shape,
             None if real else biject_to(law.support),
-            known and is_weight(name, shape),
+            registered and is_weight(name, shape),
             infer.get("m_step"),
             family,
-            bool(infer.get("waits")) and (known or family != "normal"),
+            bool(infer.get("unsampled")) and (registered or family != "normal"),
             infer.get("start", 0.0),
             _ends(law.support) if family == "truncated_normal" else None,
             infer.get("spread"),
         )
 
-    return {name: site(name, found["fn"], found["infer"]) for name, found in traced.items()}
+    return {name: site(name, s["fn"], s["infer"]) for name, s in traced.items()}
 
 
 def is_weight(name: str, shape: tuple[int, ...]) -> bool:
@@ -138,7 +138,7 @@ def report_unregistered(sites: dict[str, Site]) -> None:
     """Say which weights are sampled after all."""
     for name, site in sites.items():
         if is_weight(name, site.shape) and site.family == "normal" and not site.local:
-            log.warning(UNREGISTERED.format(name))
+            logger.warning(UNREGISTERED.format(name))
 
 
 def _is_real(p: PPL, support: Any) -> bool:
@@ -162,7 +162,7 @@ def _registered(kl_divergence: Callable, normal: Any, law: Any) -> bool:
 
 
 def sample(
-    p: PPL, sites: dict[str, Site], config: Any, start: Callable, unsampled: Any, choose: Callable | None = None
+    p: PPL, sites: dict[str, Site], config: Any, start: Callable, unsampled: Any, optimise: Callable | None = None
 ) -> None:
     """Run the guide: one sample statement per site, with the learned values ``{name}.loc`` and ``{name}.log_scale``.
 
@@ -170,25 +170,25 @@ def sample(
     ----------
     config : the settings of the guide, `Normals`.
     start : ``(name, shape, mean, sd) -> initial value`` of a parameter, normal draws as the `param` of `p` takes them.
-    unsampled : distribution class (loc, scale) for sites that may wait; None samples them all as arrays.
-    choose : how the scales become points, for the guide ``em`` (see `scales`).
+    unsampled : distribution class (loc, scale) for sites that may stay unsampled; None samples all as arrays.
+    optimise : how the scales become points, for the guide ``em`` (see `m_step`).
     """
-    steps = m_step.m_steps({name: site.m_step for name, site in sites.items()}) if choose else {}
-    both = {name: moments(p, name, site, config, start) for name, site in sites.items() if name not in steps}
-    others = {name: both.pop(name) for name in list(both) if sites[name].family != "normal"}
-    if choose:
-        values = {name: loc if (t := sites[name].transform) is None else t(loc) for name, (loc, _) in both.items()}
-        second = {name: loc**2 + scale**2 for name, (loc, scale) in both.items() if sites[name].local}
-        points = choose(steps, {name: sites[name].shape for name in steps}, values, second)
+    steps = m_step.m_steps({name: site.m_step for name, site in sites.items()}) if optimise else {}
+    normal = {name: moments(p, name, site, config, start) for name, site in sites.items() if name not in steps}
+    others = {name: normal.pop(name) for name in list(normal) if sites[name].family != "normal"}
+    if optimise:
+        values = {name: loc if (t := sites[name].transform) is None else t(loc) for name, (loc, _) in normal.items()}
+        second = {name: loc**2 + scale**2 for name, (loc, scale) in normal.items() if sites[name].local}
+        points = optimise(steps, {name: sites[name].shape for name in steps}, values, second)
         for name, (value, density) in points.items():
             p.sample(name, p.dist.Delta(value, event_dim=len(sites[name].shape)))
             p.factor(f"{name}.density", density)
     for name, (loc, scale) in others.items():
         law = _other(p, sites[name], config, loc, scale, unsampled).to_event(len(sites[name].shape))
         p.sample(name, law, infer={"guide": sites[name].family})  # a replayed program has the guide's
-    for name, (loc, scale) in both.items():
+    for name, (loc, scale) in normal.items():
         site = sites[name]
-        law = (unsampled if (site.local or site.waits) and unsampled else p.dist.Normal)(loc, scale)
+        law = (unsampled if (site.local or site.unsampled) and unsampled else p.dist.Normal)(loc, scale)
         if site.transform is not None:
             law = p.dist.TransformedDistribution(law, [site.transform])
         p.sample(name, law.to_event(len(site.shape) - len(law.event_shape)))
@@ -196,13 +196,13 @@ def sample(
 
 def _other(p: PPL, site: Site, config: Any, loc: Any, scale: Any, unsampled: Any) -> Any:
     """The law of a site that is not normal in unconstrained space."""
-    waits = site.waits and unsampled
+    stays_unsampled = site.unsampled and unsampled
     if site.family == "point":
         return p.dist.Delta(loc)
     if site.ends is not None:
-        return (p.local_truncated_normal if waits else p.truncated_normal)(loc, scale, *site.ends)
+        return (p.local_truncated_normal if stays_unsampled else p.truncated_normal)(loc, scale, *site.ends)
     by_row = config.plane == "rows"
-    return (unsampled if waits and by_row else p.dist.Normal)(loc, scale)
+    return (unsampled if stays_unsampled and by_row else p.dist.Normal)(loc, scale)
 
 
 def with_moments(sites: dict[str, Site], config: Any) -> list[str]:
@@ -229,17 +229,17 @@ def moments(p: PPL, name: str, site: Site, config: Any, start: Callable) -> tupl
     fan_in = math.prod(site.shape[:-1])
     spread = math.sqrt(2.0 / fan_in) if site.local else SPREAD  # He et al. (2015) for the weights of a layer
     loc = p.param(f"{name}.loc", start(f"{name}.loc", site.shape, site.start, spread))
-    multiplied = site.family == "normal" and (site.local or site.waits)  # N(m, alpha m^2): weights, magnitudes
+    multiplied = site.family == "normal" and (site.local or site.unsampled)  # N(m, alpha m^2): weights, magnitudes
     if multiplied and config.alpha is not None:
         return loc, math.sqrt(config.alpha) * p.xp.abs(loc)
     first = 0.0 if site.family == "plane" else math.log(config.init_scale)
     if multiplied and config.parameters == "alpha":
-        own, size = f"{name}.log_alpha", max(site.start, spread)
-        log_alpha = p.param(own, start(own, site.shape, 2 * (first - math.log(size)), SPREAD))
+        param_name, size = f"{name}.log_alpha", max(site.start, spread)
+        log_alpha = p.param(param_name, start(param_name, site.shape, 2 * (first - math.log(size)), SPREAD))
         scale = p.xp.exp(0.5 * log_alpha) * p.xp.abs(loc)
     else:
-        own = f"{name}.log_scale"
-        log_scale = p.param(own, start(own, site.shape, first, SPREAD))
+        param_name = f"{name}.log_scale"
+        log_scale = p.param(param_name, start(param_name, site.shape, first, SPREAD))
         if config.log_scale_max is not None:
             log_scale = p.xp.clip(log_scale, max=config.log_scale_max)
         scale = p.xp.exp(log_scale)
@@ -253,5 +253,5 @@ def means(path: str, sites: dict[str, Site]) -> dict[str, Any]:
     """The means of the real sites in a fit's netCDF file, by the name of their parameter: where to begin."""
     from ...target.warm_start import means
 
-    real = {name: site.shape for name, site in sites.items() if site.transform is None and site.family != "plane"}
-    return {f"{name}.loc": mean for name, mean in means(path, real).items()}
+    shapes = {name: site.shape for name, site in sites.items() if site.transform is None and site.family != "plane"}
+    return {f"{name}.loc": mean for name, mean in means(path, shapes).items()}

@@ -9,14 +9,14 @@ from ....models.ppl import language
 from ...target.pyro.density import draw_rows, initial, log_density, on_device, refuse_discrete
 from ...target.sites import Sites, refuse_improper
 from ..algorithm import Algorithm
-from ..stochastic_gradient import Moments, empty, gathered, schedule, settled
+from ..stochastic_gradient import Moments, mean_and_sd, no_moments, schedule, updated_moments
 
 
 class State(NamedTuple):
     """As that of NumPyro, with the transforms to the supports."""
 
     z: dict
-    carried: Any
+    auxiliary: Any
     t: torch.Tensor
     moments: Moments
     transforms: dict
@@ -35,8 +35,9 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     @torch.no_grad()
     def init(key: int, x: Any, y: Any) -> State:
         z, transforms = initial(model, x, y, config.start)
-        carried = kernel.first(xp, noise(z), torch.tensor(config.step_size / x.shape[0]))
-        return State(z, carried, torch.tensor(0), empty(xp, log_density(model, transforms, z, x, y)[1]), transforms)
+        auxiliary = kernel.init(xp, noise(z), torch.tensor(config.step_size / x.shape[0]))
+        moments = no_moments(xp, log_density(model, transforms, z, x, y)[1])
+        return State(z, auxiliary, torch.tensor(0), moments, transforms)
 
     @on_device
     def step(key: int, state: State, x: Any, y: Any) -> tuple[State, dict]:
@@ -46,13 +47,13 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
             return log_density(model, state.transforms, z, x, y, rows)
 
         gradient, _ = torch.func.grad(density, has_aux=True)(state.z)
-        now, weight = schedule(xp, config, state.t, x.shape[0])
+        this_step, weight = schedule(xp, config, state.t, x.shape[0])
         moments = state.moments
         with torch.no_grad():
-            z, carried = kernel.move(xp, state.z, state.carried, gradient, noise(state.z), now)
+            z, auxiliary = kernel.update(xp, state.z, state.auxiliary, gradient, noise(state.z), this_step)
             if weight > 0:
-                moments = gathered(xp, moments, log_density(model, state.transforms, z, x[:1], y[:1])[1], weight)
-        return State(z, carried, state.t + 1, moments, state.transforms), {}
+                moments = updated_moments(xp, moments, log_density(model, state.transforms, z, x[:1], y[:1])[1], weight)
+        return State(z, auxiliary, state.t + 1, moments, state.transforms), {}
 
     @on_device
     @torch.no_grad()
@@ -62,7 +63,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         return sites, {"lp": lp}
 
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        return settled(xp, state.moments)
+        return mean_and_sd(xp, state.moments)
 
     counts = config.warmup, config.thin, config.draws, config.chains
     return Algorithm(init, step, draw, *counts, method="sequential", moments=moments)

@@ -18,6 +18,6 @@ def algorithm(config: SVI, model: Callable, sites: Sites) -> Algorithm:
 
 def rate(config: SVI) -> Callable[[int], float]:
     """What the learning rate is multiplied by at a step: 1, then over the share `decay` of the steps linear to zero."""
-    at = constant_steps(config)
-    falling = config.steps - at
-    return lambda t: min(1.0, max(0.0, 1.0 - (t - at) / falling)) if falling else 1.0
+    steps = constant_steps(config)
+    falling = config.steps - steps
+    return lambda t: min(1.0, max(0.0, 1.0 - (t - steps) / falling)) if falling else 1.0

@@ -15,16 +15,16 @@ from ..sites import Sites, described, without_function
 
 def sites(model: Callable, x: Any, y: Any) -> Sites:
     """What `model` samples, found by tracing it abstractly (no number is computed)."""
-    found = []
+    traced = []
 
-    def look(x: Any, y: Any) -> None:
+    def trace_sites(x: Any, y: Any) -> None:
         trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
         marks = [s["infer"] for s in trace.values() if s["type"] == "sample"]
         learned = any(s["type"] == "param" for s in trace.values())
-        found.append(described(latent_sample_sites(trace), discrete_latent_sites(trace), marks, learned))
+        traced.append(described(latent_sample_sites(trace), discrete_latent_sites(trace), marks, learned))
 
-    jax.eval_shape(look, x, y)
-    return found[0]
+    jax.eval_shape(trace_sites, x, y)
+    return traced[0]
 
 
 def uniform(radius: float) -> Any:

@@ -21,6 +21,7 @@ def prior_draws(model: Callable, x: Any, count: int, seed: int) -> dict[str, Any
 
 
 def predict_at_draws(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple:
+    """f, y and log_lik, each (draw, row, ...), of a program at draws (draw, ...) of its sites (see `predict`)."""
     latent = _latent_sites(model, x)
     check_draws(latent, draws)
     count, rows, size = len(next(iter(draws.values()))), x.shape[0], rows_at_once(x)
@@ -28,12 +29,12 @@ def predict_at_draws(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) 
     evaluate, parts = _predictive(model), []
     for i, first in enumerate(range(0, rows, size)):
         chunk = np.arange(first, first + size) % rows  # the last chunk is filled up, so that shapes stay the same
-        some = (x, y) if size == rows else (x[chunk], y if y is None else y[chunk])
+        data = (x, y) if size == rows else (x[chunk], y if y is None else y[chunk])
         keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed + i * SEEDS), count))
         batches = []
         for start in range(0, count, draws_at_once):
             batch = np.arange(start, start + draws_at_once) % count  # so is the last batch
-            batches.append(jax.device_get(evaluate(keys[batch], {name: draws[name][batch] for name in latent}, *some)))
+            batches.append(jax.device_get(evaluate(keys[batch], {name: draws[name][batch] for name in latent}, *data)))
         parts.append(_joined(batches, 0, count))
     return _joined(parts, 1, rows)
 
@@ -48,42 +49,42 @@ def _joined(parts: list, axis: int, size: int) -> tuple:
 
 @kept
 def _prior_sampler(model: Callable) -> Callable:
-    def one(key: Any, x: Any) -> dict:
+    def draw_sites(key: Any, x: Any) -> dict:
         sites = handlers.trace(handlers.seed(model, key)).get_trace(x)
         return {name: s["value"] for name, s in sites.items() if s["type"] in ("sample", "deterministic")}
 
-    return jax.jit(jax.vmap(one, (0, None)))
+    return jax.jit(jax.vmap(draw_sites, (0, None)))
 
 
 def _latent_sites(model: Callable, x: Any) -> tuple[str, ...]:
     """Names of the sites to fill in: all that `model` samples without data, but y."""
-    found: list[str] = []
+    names: list[str] = []
 
-    def look(x: Any) -> None:
-        found.extend(latent_sample_sites(prototype_trace(model, jax.random.PRNGKey(0), (x,), {})))
+    def trace_sites(x: Any) -> None:
+        names.extend(latent_sample_sites(prototype_trace(model, jax.random.PRNGKey(0), (x,), {})))
 
-    jax.eval_shape(look, x)
-    return tuple(name for name in found if name != "y")
+    jax.eval_shape(trace_sites, x)
+    return tuple(name for name in names if name != "y")
 
 
 @kept
 def _predictive(model: Callable) -> Callable:
     """The program under a batch of draws, compiled: ``(keys, draws, x, y) -> (f, y, log_lik)``."""
 
-    def one(key: Any, draw: dict, x: Any, y: Any) -> tuple:
+    def evaluate(key: Any, draw: dict, x: Any, y: Any) -> tuple:
         sites = handlers.trace(handlers.seed(handlers.substitute(model, data=draw), key)).get_trace(x)
         log_lik = None if y is None else sites["y"]["fn"].log_prob(y)
         return sites["f"]["value"], sites["y"]["value"], log_lik
 
-    return jax.jit(jax.vmap(one, (0, 0, None, None)))
+    return jax.jit(jax.vmap(evaluate, (0, 0, None, None)))
 
 
 @kept
 def function_of_weights(model: Callable) -> Callable:
-    """``(values, x) -> f`` of a program, compiled; the checks of `outputs` are made where it is traced."""
+    """``(values, x) -> f`` of a program, compiled; names and shapes are checked where it is traced."""
 
     def run(values: dict, x: Any) -> Any:
-        met = set()
+        seen = set()
 
         def value(site: dict) -> Any:
             name = site["name"]
@@ -92,17 +93,17 @@ def function_of_weights(model: Callable) -> Callable:
             shape = tuple(site["fn"].shape()) if site["type"] == "sample" else jnp.shape(site["value"])
             if name in values:
                 if values[name].shape != shape:
-                    found, why = values[name].shape, "is it a fit of another program?"
-                    raise ValueError(f"{name} has shape {found}, and {shape} in this program; {why}")
-                met.add(name)
+                    given, why = values[name].shape, "is it a fit of another program?"
+                    raise ValueError(f"{name} has shape {given}, and {shape} in this program; {why}")
+                seen.add(name)
                 return values[name]
             if name.endswith(NETWORK_SITES):
                 raise ValueError(f"there is no value for {name} of this program; is it a fit of another program?")
             return jnp.ones(shape) if site["type"] == "sample" else None
 
         f = handlers.trace(handlers.substitute(model, substitute_fn=value)).get_trace(x)["f"]["value"]
-        if foreign := [site for site in values if site.endswith(NETWORK_SITES) and site not in met]:
-            raise ValueError(f"this program has no site {foreign[0]}; is it a fit of another program?")
+        if unknown_sites := [site for site in values if site.endswith(NETWORK_SITES) and site not in seen]:
+            raise ValueError(f"this program has no site {unknown_sites[0]}; is it a fit of another program?")
         return f
 
     return jax.jit(run)

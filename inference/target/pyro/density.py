@@ -25,10 +25,10 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
         raise TypeError(f"x is {x.dtype} and Pyro's priors are {torch.get_default_dtype()}; convert x to that type")
     with untouched(x):
         trace: Any = poutine.trace(started(model)).get_trace(x[:2], y[:2])
-    found = latent(trace)
-    marks = [site["infer"] for site in found.values()]
-    discrete = tuple(k for k, site in found.items() if site["fn"].support.is_discrete)
-    return described(tuple(found), discrete, marks, bool(trace.param_nodes))
+    sites = latent(trace)
+    marks = [site["infer"] for site in sites.values()]
+    discrete = tuple(k for k, site in sites.items() if site["fn"].support.is_discrete)
+    return described(tuple(sites), discrete, marks, bool(trace.param_nodes))
 
 
 def refuse_discrete(strategy: str, sites: Sites) -> None:
@@ -77,9 +77,9 @@ def initial(model: Callable, x: Any, y: Any, path: str | None = None) -> tuple[d
     for _ in range(TRIES):
         trace: Any = poutine.trace(started(model)).get_trace(x, y)
         if torch.isfinite(trace.log_prob_sum()):
-            found = latent(trace)
-            transforms = {name: biject_to(site["fn"].support) for name, site in found.items()}
-            values = {name: site["value"] for name, site in found.items()}
+            sites = latent(trace)
+            transforms = {name: biject_to(site["fn"].support) for name, site in sites.items()}
+            values = {name: site["value"] for name, site in sites.items()}
             if path:
                 from ..warm_start import means
 
@@ -89,6 +89,7 @@ def initial(model: Callable, x: Any, y: Any, path: str | None = None) -> tuple[d
 
 
 def shapes(values: dict) -> dict[str, tuple[int, ...]]:
+    """The shapes of the values, by name."""
     return {name: tuple(value.shape) for name, value in values.items()}
 
 
@@ -98,9 +99,9 @@ def log_density(model: Callable, transforms: dict, z: dict, x: Any, y: Any, rows
     An unbiased estimate if `rows` are a minibatch.  Compatible with ``torch.func``.
     """
     values = {name: transform(z[name]) for name, transform in transforms.items()}
-    joint, made = log_joint(model, values, x, y, rows)
+    joint, sites = log_joint(model, values, x, y, rows)
     jacobian = [t.log_abs_det_jacobian(z[name], values[name]).sum() for name, t in transforms.items()]
-    return joint + sum(jacobian), made
+    return joint + sum(jacobian), sites
 
 
 def log_joint(model: Callable, values: dict, x: Any, y: Any, rows: Any = None) -> tuple[Any, dict]:
@@ -141,5 +142,5 @@ def untouched(x: Any) -> Iterator[None]:
 
 def latent(trace: Any) -> dict:
     """The sites of a trace that are neither observed nor the rows of a plate."""
-    found = {name: trace.nodes[name] for name in trace.stochastic_nodes}
-    return {name: site for name, site in found.items() if not poutine.util.site_is_subsample(site)}
+    nodes = {name: trace.nodes[name] for name in trace.stochastic_nodes}
+    return {name: site for name, site in nodes.items() if not poutine.util.site_is_subsample(site)}

@@ -19,15 +19,17 @@ def prior_draws(model: Callable, x: Any, count: int, seed: int) -> dict[str, Any
 
 
 def predict_at_draws(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) -> tuple:
-    def one(draw: dict, x: Any, y: Any) -> tuple:
+    """f, y and log_lik, each (draw, row, ...), of a program at draws (draw, ...) of its sites (see `predict`)."""
+
+    def evaluate(draw: dict, x: Any, y: Any) -> tuple:
         sites: Any = poutine.trace(poutine.condition(model, data=draw)).get_trace(x).nodes
         check_draws([name for name, site in sites.items() if _is_latent(site) and name != "y"], draw)
         log_lik = None if y is None else sites["y"]["fn"].log_prob(y.to(sites["f"]["value"].dtype))
         return sites["f"]["value"], sites["y"]["value"], log_lik
 
     def tensor(values: np.ndarray) -> Any:
-        found = torch.tensor(values, device=x.device)
-        return found.to(x.dtype) if found.is_floating_point() else found
+        array = torch.tensor(values, device=x.device)
+        return array.to(x.dtype) if array.is_floating_point() else array
 
     tensors = {name: tensor(values) for name, values in draws.items()}
     count = len(next(iter(draws.values())))
@@ -41,14 +43,14 @@ def predict_at_draws(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) 
             zip(x.split(rows_at_once(x)), [None] * x.shape[0] if y is None else y.split(rows_at_once(x)), strict=False)
         )
         rows = [
-            [one({name: values[i] for name, values in tensors.items()}, *chunk) for chunk in chunks]
+            [evaluate({name: values[i] for name, values in tensors.items()}, *chunk) for chunk in chunks]
             for i in range(count)
         ]
-    whole = [[None if p[0] is None else torch.cat(p) for p in zip(*parts, strict=True)] for parts in rows]
-    return tuple(None if part[0] is None else torch.stack(part).cpu().numpy() for part in zip(*whole, strict=True))
+    joined = [[None if p[0] is None else torch.cat(p) for p in zip(*parts, strict=True)] for parts in rows]
+    return tuple(None if part[0] is None else torch.stack(part).cpu().numpy() for part in zip(*joined, strict=True))
 
 
 def _is_latent(site: dict) -> bool:
     """Whether Pyro drew the site itself: not given, not deterministic, not the rows of a plate."""
-    made = site.get("is_observed") or site.get("infer", {}).get("_deterministic")
-    return site["type"] == "sample" and not made and type(site["fn"]).__name__ != "_Subsample"
+    given = site.get("is_observed") or site.get("infer", {}).get("_deterministic")
+    return site["type"] == "sample" and not given and type(site["fn"]).__name__ != "_Subsample"

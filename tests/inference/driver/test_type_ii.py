@@ -152,7 +152,7 @@ def test_the_bound_of_independent_normals_is_less_by_their_divergence(config):
 )
 def test_samplers_come_near(config, within):
     """Monte-Carlo moments, known to about a percent; that the law of the scales is improper does not matter."""
-    exact, found = (run(flat(), c, tolerance=1e-3) for c in (EXACT, config))
+    exact, found = run(flat(), EXACT, tolerance=1e-3), run(flat(), config, tolerance=1e-2)
     np.testing.assert_allclose(found.scales[SITE], exact.scales[SITE], rtol=within)
     assert found.trace["bound"].isna().all() and found.trace["log_joint"].notna().all()
     assert found.converged  # the same random numbers in every E-step

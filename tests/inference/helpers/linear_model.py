@@ -40,11 +40,3 @@ def stacked(fit):
     """Draws of (weights, bias), shape (draws, features + 1)."""
     weight, bias = fit.draws["layer0.weight"], fit.draws["layer0.bias"]
     return np.concatenate([weight[..., 0], bias], axis=-1).reshape(-1, weight.shape[-2] + 1)
-
-
-def check(draws, mean_within, sd_within, temperature=1.0):
-    """Draws of (weights, bias) given `data()`: means within so many posterior sds, sds within a fraction."""
-    mean, covariance = posterior(*data(), temperature)
-    sd = np.sqrt(np.diag(covariance))
-    assert np.abs((draws.mean(0) - mean) / sd).max() < mean_within
-    assert np.abs(draws.std(0) / sd - 1).max() < sd_within

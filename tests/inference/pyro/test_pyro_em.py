@@ -55,7 +55,7 @@ def test_both_languages_have_the_same_divergence_and_gradient(structure, law, kl
         def guide(x, y):
             start = lambda name, *_: tensors[name]  # noqa: E731
             p = language("pyro")._replace(param=lambda name, init: init)
-            normals.sample(p, sites, config, start, local.LocalNormal, em.chosen(program, config, x, y))
+            normals.sample(p, sites, config, start, local.LocalNormal, em.scale_optimiser(program, config, x, y))
 
         found = pyro_elbo.parts(*pyro_elbo.traces(program, guide, (XT, YT), {})).kl
         found.backward()
@@ -65,7 +65,7 @@ def test_both_languages_have_the_same_divergence_and_gradient(structure, law, kl
         found = density.sites(program, XJ, YJ)
 
         def guide(x, y):
-            choose = m_step.chosen(program, config.sweeps, config.kl == "sum", x, y)
+            choose = m_step.scale_optimiser(program, config.sweeps, config.kl == "sum", x, y)
             sites = layout(program, found, x, y)
             normals.sample(language("numpyro"), sites, config, lambda *_: None, numpyro_local.LocalNormal, choose)
 

@@ -75,7 +75,7 @@ def test_the_smaller_net_is_the_trimmed_one(words, seed):
     small = smaller_net.smaller(loc, masks, act)
     wanted = by_hand(trimming.trimmed(loc, masks), x, act)
     np.testing.assert_allclose(by_hand(small.arrays, x, act), wanted, atol=1e-12)
-    arrays, inputs = smaller_net.cut(small)
+    arrays, inputs = smaller_net.compact(small)
     np.testing.assert_allclose(by_hand(arrays, x[:, inputs], act), wanted, atol=1e-12)
     if len(masks) > 1:  # without the constants it would be another function
         assert not small.kept[1][[0, 2]].any()
@@ -92,7 +92,7 @@ def test_constants_go_through_several_layers():
         "layer2.weight": np.array([[5.0], [1.0]]),
         "layer2.bias": np.array([0.1]),
     }
-    arrays, _ = smaller_net.cut(smaller_net.smaller(loc, {s: loc[s] != 0 for s in trimming.weights(loc)}, "tanh"))
+    arrays, _ = smaller_net.compact(smaller_net.smaller(loc, {s: loc[s] != 0 for s in trimming.weights(loc)}, "tanh"))
     assert {k: v.shape for k, v in arrays.items() if "weight" in k} == dict.fromkeys(trimming.weights(loc), (1, 1))
     assert arrays["layer2.bias"][0] == pytest.approx(0.1 + 5 * np.tanh(2 * np.tanh(0.7) + 0.3))
 
@@ -119,7 +119,7 @@ def test_a_net_that_lost_everything_keeps_one_unit_of_each_level():
         "weights": 0,
         "compression": None,
     }
-    arrays, inputs = smaller_net.cut(small)
+    arrays, inputs = smaller_net.compact(small)
     assert [arrays[site].shape for site in trimming.weights(arrays)] == [(1, 1), (1, 1), (1, 2)]
     x = np.random.default_rng(0).normal(size=(7, 5))
     np.testing.assert_allclose(by_hand(arrays, x[:, inputs]), np.tile(loc["layer2.bias"], (7, 1)), rtol=1e-6)
@@ -162,7 +162,7 @@ def test_channels_go_and_the_net_stays_the_same(act, padding, side, seed):
     x = rng.normal(size=(5, 14 * 14 * 2))
     wanted = convolutional(trimming.trimmed(loc, masks), x, act, padding)
     np.testing.assert_allclose(convolutional(small.arrays, x, act, padding), wanted, atol=2e-5)
-    arrays, _ = smaller_net.cut(small)
+    arrays, _ = smaller_net.compact(small)
     np.testing.assert_allclose(convolutional(arrays, x, act, padding), wanted, atol=2e-5)
     told = smaller_net.architecture(small)
     assert told["weights"] == sum(arrays[site].size for site in trimming.weights(arrays))
@@ -296,7 +296,7 @@ def test_the_facts_are_on_disk(tmp_path):
     assert facts["bytes"]["before"] == coordinate_format.size(left)
     assert facts["compact"].startswith("mlp:") and facts["compact"].endswith(",activation=tanh")
     small = net_files.load_net(path, small=True)
-    assert "-".join(map(str, facts["structured"]["units"][1:-1])) == small.words[len("mlp:") :].partition(",")[0]
+    assert "-".join(map(str, facts["structured"]["units"][1:-1])) == small.spec[len("mlp:") :].partition(",")[0]
     assert {p.name for p in path.iterdir()} == {net_files.NET, net_files.TENSORS, net_files.COMPACT}
 
 

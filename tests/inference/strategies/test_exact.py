@@ -1,11 +1,10 @@
-"""Strategies against a posterior that is known: linear model, fixed scales."""
+"""What is known of strategies beyond the table of test_exact_problems: how steps and noise act."""
 
 import itertools
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from linear_model import check, data, model, posterior, stacked
+from linear_model import data, model, posterior, stacked
 from noisezoo.inference.driver.fit import fit
 from noisezoo.inference.strategies.nuts import NUTS
 from noisezoo.inference.strategies.parse import svi
@@ -20,76 +19,9 @@ def run(config, **settings):
     return fit(model(), config, jnp.asarray(X), jnp.asarray(Y), progress=False, **settings)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        NUTS(warmup=500, draws=2000, chains=4),
-        NUTS(warmup=500, draws=2000, chains=4, mass="dense", method="vectorised"),
-        NUTS(warmup=500, draws=4000, chains=2, method="sequential"),
-    ],
-    ids=["parallel", "vectorised dense", "sequential"],
-)
-def test_nuts(config):
-    found = run(config)
-    check(stacked(found), 0.1, 0.05)
-    assert found.stats["diverging"].sum() == 0
-    assert found.draws["layer0.weight"].shape == (config.chains, config.draws, 3, 1)
-
-
-@pytest.mark.parametrize("guide", ["full_rank", "laplace", "flow"])
-def test_svi(guide):
-    found = run(svi(guide=guide, steps=8000, lr=0.01, particles=8, draws=8000))
-    check(stacked(found), 0.1, 0.05)
-    assert not found.independent_chains and found.approximation
-
-
-def test_map_is_the_mean():
-    found = run(svi(guide="map", steps=4000, draws=2))
-    check_mean = np.abs(stacked(found)[0] - posterior(X, Y)[0])
-    assert check_mean.max() < 1e-3
-    assert not found.approximation
-
-
-def test_mean_field_is_too_narrow_as_it_must_be():
-    """The optimum of a factorised Gaussian has the variances 1 / (precision matrix)_ii, below the true ones."""
-    found = run(svi(guide="mean_field", steps=8000, particles=8, draws=8000))
-    mean, covariance = posterior(X, Y)
-    narrow = np.diag(np.linalg.inv(covariance)) ** -0.5
-    sd = stacked(found).std(0)
-    np.testing.assert_allclose(sd, narrow, rtol=0.05)
-    assert (narrow / np.sqrt(np.diag(covariance))).min() < 0.8
-
-
-def test_minibatches_leave_the_guide_unbiased():
-    found = run(svi(guide="full_rank", steps=20_000, lr=0.01, batch_size=20, particles=4, draws=4000))
-    check(stacked(found), 0.25, 0.1)
-
-
-def test_log_densities_of_an_exact_guide_differ_by_the_evidence():
-    """log p(w, y) - log q(w) = log p(y) at every draw if q is the posterior."""
-    found = run(svi(guide="laplace", steps=8000, draws=100))
-    design = np.c_[X, np.ones(len(X))]
-    from linear_model import PRECISION, SIGMA0
-
-    cov = design @ np.diag([SIGMA0**2] * 3 + [1.0]) @ design.T + np.eye(len(X)) / PRECISION
-    evidence = multivariate_normal(np.zeros(len(X)), cov).logpdf(Y)
-    np.testing.assert_allclose(found.stats["log_p"] - found.stats["log_q"], evidence, atol=0.05)
-
-
-@pytest.mark.parametrize("temperature", [1.0, 0.25])
-@pytest.mark.parametrize("batch_size", [None, 30])
-def test_sgld_stationary_law(temperature, batch_size):
-    """Mean and standard deviation at temperatures 1 and 1/4, as the step size goes to zero."""
-    step = 2e-3 if batch_size is None else 5e-4
-    config = SGLD(
-        warmup=10_000, draws=2000, thin=50, step_size=step, temperature=temperature, batch_size=batch_size, chains=8
-    )
-    check(stacked(run(config)), 0.15, 0.15, temperature)
-
-
 def test_sgld_discretisation_shrinks_with_the_step():
     """On a Gaussian of curvature h, Langevin with step e has variance 1 / (h (1 - e h / 2)): too wide by a little."""
-    found = [run(SGLD(warmup=5000, draws=2000, thin=20, step_size=e, chains=8)) for e in (0.05, 0.005)]
+    found = [run(SGLD(warmup=2000, draws=1000, thin=20, step_size=e, chains=8)) for e in (0.05, 0.005)]
     sd = np.sqrt(np.diag(posterior(X, Y)[1]))
     excess = [np.linalg.norm(stacked(f).std(0) / sd - 1) for f in found]
     assert excess[1] < excess[0]

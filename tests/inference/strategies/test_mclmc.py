@@ -1,6 +1,6 @@
-"""Microcanonical Langevin against a posterior that is known, and what it says where it does not apply.
+"""Microcanonical Langevin: its steps and tuning, and what it says where it does not apply.
 
-That it resumes, is seeded and compiles once is in test_run, with the other strategies.
+Its law is in test_exact_problems; that it resumes, is seeded and compiles once is in test_fit.
 """
 
 import itertools
@@ -38,17 +38,6 @@ def errors(found):
     mean, covariance = posterior(X, Y)
     sd, draws = np.sqrt(np.diag(covariance)), stacked(found)
     return np.abs((draws.mean(0) - mean) / sd).max(), np.abs(draws.std(0) / sd - 1).max()
-
-
-def test_the_posterior(found):
-    mean, sd = errors(found)
-    assert mean < 0.1 and sd < 0.05
-
-
-@pytest.mark.parametrize("other", [{"mass": "unit"}, {"method": "vectorised"}])
-def test_the_posterior_by_other_settings(other):
-    mean, sd = errors(run(replace(CONFIG, draws=1000, **other)))
-    assert mean < 0.15 and sd < 0.08
 
 
 def test_smaller_steps_have_less_bias(found):

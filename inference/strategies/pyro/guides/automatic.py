@@ -33,11 +33,11 @@ class State(NamedTuple):
 
 
 def algorithm(
-    config: Any, model: Callable, sites: Sites, rate: Callable[[int], float], ready: Callable | None = None
+    config: Any, model: Callable, sites: Sites, rate: Callable[[int], float], after_warmup: Callable | None = None
 ) -> Algorithm:
     """Bind an automatic guide to a Pyro program; `config` is an `SVI`, `rate` scales its lr.
 
-    `ready` makes another guide of the fitted one, by ``(guide, x, y)``, before the first draw.
+    `after_warmup` makes another guide of the fitted one, by ``(guide, x, y)``, before the first draw.
     """
     refuse_discrete(f"svi with guide {config.guide.name}", sites)
     program = on_rows(model)
@@ -62,9 +62,9 @@ def algorithm(
 
     @on_device
     def replaced(key: int, state: State, x: Any, y: Any) -> State:
-        assert ready is not None
+        assert after_warmup is not None
         with pyro.get_param_store().scope(state.params):
-            return state._replace(guide=ready(state.guide, x, y))
+            return state._replace(guide=after_warmup(state.guide, x, y))
 
     @on_device
     @torch.no_grad()
@@ -77,8 +77,8 @@ def algorithm(
             return values, {}
         return values, {"log_p": log_p, "log_q": trace.log_prob_sum()}  # both in the constrained space
 
-    more = {"approximation": config.guide.has_density, "ready": replaced if ready else None, "method": "sequential"}
-    return of_guide(config, init, step, draw, **more)
+    kwargs = {"approximation": config.guide.has_density, "method": "sequential"}
+    return of_guide(config, init, step, draw, after_warmup=replaced if after_warmup else None, **kwargs)
 
 
 def _autoguide(name: str, program: Callable) -> Callable:

@@ -1,4 +1,4 @@
-"""The dropout family in Pyro: the counterpart of `..dropout`, which says what its settings mean."""
+"""The dropout family in Pyro: the counterpart of `..guides.dropout`, which says what its settings mean."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -49,7 +49,7 @@ class Filled(Messenger):
 def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], float]) -> Algorithm:
     """Bind the guide ``dropout`` to a Pyro program in expanded form; `config` is an `SVI`, `rate` scales its lr."""
     refuse_for_dropout(sites)
-    program, xp, own = on_rows(model), language("pyro").xp, config.guide
+    program, xp, settings = on_rows(model), language("pyro").xp, config.guide
     points = [name for name in sites.latent if not is_noise(name)]
 
     @on_device
@@ -67,23 +67,23 @@ def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], 
         def fill(site: dict) -> Any:
             if site["name"] in z:
                 return biject_to(site["fn"].support)(z[site["name"]])
-            if own.mask == "example" and is_noise(site["name"]):
+            if settings.mask == "example" and is_noise(site["name"]):
                 return per_example_noise(site, torch.randn, lambda: site["fn"].sample((count,)))
             return None
 
         with explain_shared_scales():
             nodes: Any = poutine.trace(Filled(fill)(program)).get_trace(x, y, rows).nodes
-        paying = [name for name in points if name not in points_without_prior(nodes, points)]
-        log_prior = sum(nodes[name]["fn"].log_prob(nodes[name]["value"]).sum() for name in paying)
+        with_prior = [name for name in points if name not in points_without_prior(nodes, points)]
+        log_prior = sum(nodes[name]["fn"].log_prob(nodes[name]["value"]).sum() for name in with_prior)
         return nodes["y"]["fn"].log_prob(nodes["y"]["value"]), log_prior
 
     @on_device
     def step(key: int, state: State, x: Any, y: Any) -> tuple[State, dict]:
         rows = draw_rows(x.shape[0], config.batch_size)
         scale = 1.0 if rows is None else x.shape[0] / len(rows)
-        each = [particle(state.z, x, y, rows) for _ in range(config.particles)]
-        fit = objective(xp, own, torch.stack([log_lik for log_lik, _ in each]), scale)
-        loss = -fit - each[0][1]
+        particles = [particle(state.z, x, y, rows) for _ in range(config.particles)]
+        fit = objective(xp, settings, torch.stack([log_lik for log_lik, _ in particles]), scale)
+        loss = -fit - particles[0][1]
         state.adam.zero_grad()
         loss.backward()
         state.adam.param_groups[0]["lr"] = config.lr * rate(state.number)
@@ -96,7 +96,7 @@ def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], 
         def fill(site: dict) -> Any:
             if site["name"] in state.z:
                 return biject_to(site["fn"].support)(state.z[site["name"]])
-            return noise_without_draws(site, own.prediction) if is_noise(site["name"]) else None
+            return noise_without_draws(site, settings.prediction) if is_noise(site["name"]) else None
 
         trace: Any = poutine.trace(Filled(fill)(model)).get_trace(x[:1], y[:1])
         latent = {name: trace.nodes[name]["value"] for name in sites.latent}
@@ -116,9 +116,9 @@ def noise_without_draws(site: dict, prediction: str) -> Any:
 def mean(site: dict) -> Any:
     """The mean of a noise at its site; raises `NoKnownMean` if it has none that is known."""
     try:
-        found = site["fn"].mean
+        value = site["fn"].mean
     except NotImplementedError:
-        found = torch.tensor(torch.nan)
-    if not torch.isfinite(found).all():
+        value = torch.tensor(torch.nan)
+    if not torch.isfinite(value).all():
         raise NoKnownMean(NO_MEAN.format(site["name"]))
-    return found
+    return value

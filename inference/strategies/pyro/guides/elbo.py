@@ -1,7 +1,4 @@
-"""The mean-field ELBO with weights that are not sampled, in Pyro, and `svi` with it: the counterpart of `..local`.
-
-Parameters live in a store of the chain's own and are stepped by one Adam, not by one for each as `pyro.optim` does.
-"""
+"""The mean-field ELBO with weights that are not sampled, in Pyro: the counterpart of `..guides.elbo`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +23,8 @@ class LocalMeanField_ELBO(TraceMeanField_ELBO):
         return traces(model, guide, args, kwargs)
 
     def _differentiable_loss_particle(self, model_trace: Any, guide_trace: Any) -> tuple[Any, Any]:
-        found = parts(model_trace, guide_trace)
-        loss = self.kl_weight * found.kl - found.log_lik
+        elbo = parts(model_trace, guide_trace)
+        loss = self.kl_weight * elbo.kl - elbo.log_lik
         return loss.item(), loss
 
 

@@ -12,7 +12,7 @@ from . import automatic
 
 def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], float]) -> Algorithm:
     """Bind the guide to a Pyro program; `config` is an `SVI`, `rate` scales its lr."""
-    return automatic.algorithm(config, model, sites, rate, ready=_at_mode)
+    return automatic.algorithm(config, model, sites, rate, after_warmup=_at_mode)
 
 
 def _at_mode(guide: Any, x: Any, y: Any) -> Callable:

@@ -62,23 +62,23 @@ def bind(
 ) -> Algorithm:
     """Bind independent normals to a Pyro program.
 
-    `unsampled` is the law of weights that wait, `scales` says by ``(x, y)`` how scales become points (see `m_step`).
+    `unsampled` is the law of weights that are not sampled, `scales` says by ``(x, y)`` how scales become points.
     """
     refuse_discrete(f"svi with guide {config.guide.name}", sites)
-    program, p, store, own = on_rows(model), language("pyro"), pyro.get_param_store(), config.guide
+    program, p, store, settings = on_rows(model), language("pyro"), pyro.get_param_store(), config.guide
     laid_out: dict[str, normals.Site] = {}
-    known: dict[str, Any] = {}
-    start = _start(known)
+    means: dict[str, Any] = {}
+    start = _start(means)
 
     def guide(x: Any, y: Any, rows: Any = None) -> None:
-        normals.sample(p, laid_out, own, start, unsampled, scales(x, y) if scales else None)
+        normals.sample(p, laid_out, settings, start, unsampled, scales(x, y) if scales else None)
 
     @on_device
     def init(key: int, x: Any, y: Any) -> State:
         if not laid_out:  # alike for all chains
             laid_out.update(layout(model, x, y))
             normals.report_unregistered(laid_out)
-            known.update(normals.means(own.start, laid_out) if own.start else {})
+            means.update(normals.means(settings.start, laid_out) if settings.start else {})
         with store.scope() as params:
             traces(program, guide, (x, y, draw_rows(x.shape[0], config.batch_size)), {})
         return State(0, torch.optim.Adam(params["params"].values(), fused=True), params)
@@ -87,10 +87,10 @@ def bind(
     def step(key: int, state: State, x: Any, y: Any) -> tuple[State, dict]:
         args = x, y, draw_rows(x.shape[0], config.batch_size)
         with store.scope(state.params):
-            each = [parts(*traces(program, guide, args, {})) for _ in range(config.particles)]
-        log_lik, kl = (sum(part) / config.particles for part in zip(*each, strict=True))
-        weight = own.kl_weight * ramp(state.number, own.pretrain, own.kl_warmup)
-        if own.kl == "mean":
+            elbos = [parts(*traces(program, guide, args, {})) for _ in range(config.particles)]
+        log_lik, kl = (sum(part) / config.particles for part in zip(*elbos, strict=True))
+        weight = settings.kl_weight * ramp(state.number, settings.pretrain, settings.kl_warmup)
+        if settings.kl == "mean":
             weight *= x.shape[0] / normals.weights(laid_out)
         loss = weight * kl - log_lik
         state.adam.zero_grad()
@@ -104,8 +104,8 @@ def bind(
     @torch.no_grad()
     def draw(key: int, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         with store.scope(state.params):
-            choose = scales(x, y) if scales else None
-            drawn: Any = poutine.trace(normals.sample).get_trace(p, laid_out, own, start, None, choose)
+            optimise = scales(x, y) if scales else None
+            drawn: Any = poutine.trace(normals.sample).get_trace(p, laid_out, settings, start, None, optimise)
             values = {name: drawn.nodes[name]["value"].detach() for name in sites.latent}
             trace = poutine.trace(poutine.condition(model, data=values)).get_trace(x[:1], y[:1])
         return without_function({**values, **deterministic(trace)}), {}
@@ -113,10 +113,10 @@ def bind(
     @on_device
     @torch.no_grad()
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        names = normals.with_moments(laid_out, own)
+        names = normals.with_moments(laid_out, settings)
         with store.scope(state.params):
-            both = {name: normals.moments(p, name, laid_out[name], own, start) for name in names}
-        return {name: loc for name, (loc, _) in both.items()}, {name: scale for name, (_, scale) in both.items()}
+            by_name = {name: normals.moments(p, name, laid_out[name], settings, start) for name in names}
+        return {name: loc for name, (loc, _) in by_name.items()}, {name: scale for name, (_, scale) in by_name.items()}
 
     return of_guide(config, init, step, draw, moments=moments, method="sequential")
 
@@ -127,18 +127,18 @@ def ramp(step: int, pretrain: int, warmup: int) -> float:
 
 
 def layout(model: Callable, x: Any, y: Any) -> dict[str, normals.Site]:
-    """What the guide needs to know of the latent sites; weights of a layer may wait if their divergence is known."""
+    """What the guide needs to know of the latent sites; weights may stay unsampled if their divergence is known."""
     with untouched(x):
-        found = latent(poutine.trace(started(model)).get_trace(x[:2], y[:2]))
-    return normals.layout(language("pyro"), found, biject_to, kl_divergence)
+        traced = latent(poutine.trace(started(model)).get_trace(x[:2], y[:2]))
+    return normals.layout(language("pyro"), traced, biject_to, kl_divergence)
 
 
-def _start(known: dict[str, Any]) -> Callable:
-    """Initial values of the guide's parameters: those that are known, else normal draws."""
+def _start(means: dict[str, Any]) -> Callable:
+    """Initial values of the guide's parameters: those of a warm start, else normal draws."""
 
     def start(name: str, shape: tuple[int, ...], mean: float, sd: float) -> Callable:
-        if name in known:
-            return lambda: torch.tensor(known[name], dtype=torch.get_default_dtype())
+        if name in means:
+            return lambda: torch.tensor(means[name], dtype=torch.get_default_dtype())
         return lambda: mean + sd * torch.randn(shape)
 
     return start

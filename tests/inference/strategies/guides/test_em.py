@@ -40,7 +40,7 @@ def optimum(program, sweeps=1, second=SECOND):
     sites = local.layout(program, density.sites(program, X, Y), X, Y)
     steps = m_step.m_steps({name: site.m_step for name, site in sites.items()})
     values = {name: jnp.zeros(site.shape) for name, site in sites.items() if name not in steps}
-    choose = m_step.chosen(program, sweeps, True, X, Y)
+    choose = m_step.scale_optimiser(program, sweeps, True, X, Y)
     shapes = {name: sites[name].shape for name in steps}
     second = {name: jnp.asarray(v, jnp.float32) for name, v in second.items()}
     return {
@@ -150,7 +150,7 @@ def parts(config, params, program=None):
     found = density.sites(program, X, Y)
 
     def guide(x, y):
-        choose = m_step.chosen(program, config.sweeps, config.kl == "sum", x, y)
+        choose = m_step.scale_optimiser(program, config.sweeps, config.kl == "sum", x, y)
         sites = layout(program, found, x, y)
         normals.sample(language("numpyro"), sites, config, lambda *_: None, local.LocalNormal, choose)
 
