@@ -11,7 +11,8 @@ from functools import wraps
 from threading import RLock
 from typing import Any
 
-MOST = 32  # owners; a second fit of one that is kept compiles nothing
+# Owners, some 50 MB each.  A fit has two, itself and its program; a second fit of what is kept compiles nothing.
+MOST = 8
 
 _owners: OrderedDict[Hashable, dict[Hashable, Any]] = OrderedDict()
 _lock = RLock()  # chains and Dask's workers have threads

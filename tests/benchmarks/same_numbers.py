@@ -51,7 +51,9 @@ CASES = {  # name: the words after `noisezoo`, {out} a folder
     ),
     "automatic guides": (
         *("compare", *EXPANDED, "--data", "diabetes", "--out", "{out}", "--with"),
-        ",".join(f"svi:guide={g},steps=300,draws=50" for g in ("map", "mean_field", "low_rank", "full_rank", "flow")),
+        ",".join(
+            f"svi:guide={g},steps=300,lr=1e-3,draws=50" for g in ("map", "mean_field", "low_rank", "full_rank", "flow")
+        ),
     ),
     "laplace": (
         *("compare", "normal", "--network", "linear", "--data", "diabetes", "--out", "{out}", "--with"),

@@ -296,7 +296,7 @@ def test_killed_three_times_every_cell_is_computed_exactly_once(file, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(file, tmp_path):
-    path, out = file(splits=20, seeds=10), tmp_path / "out"
+    path, out = file(splits=20, seeds=30), tmp_path / "out"  # more than are done before the signal comes
     process = start(path, out, "--jobs", "2")
     end = time.monotonic() + 120
     while not (out / "cells").is_dir() or len(written(out)) < 20 and time.monotonic() < end:
