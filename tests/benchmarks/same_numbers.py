@@ -131,6 +131,8 @@ def contents(path: Path) -> dict[str, object]:
             return {f"{node.path}/{k}": v.values.copy() for node in tree.subtree for k, v in node.data_vars.items()}
     if path.suffix == ".csv":
         table = pd.read_csv(path)
+        if "score" in table:  # that of a sweep
+            table = table[table["score"] != "seconds"]
         return {name: table[name].to_numpy() for name in table if name not in TIMES and name != "file"}
     if path.suffix == ".safetensors":
         from safetensors.numpy import load_file
