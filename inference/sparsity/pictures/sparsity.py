@@ -204,15 +204,13 @@ def _shade() -> Any:
     """White, where nothing is, then from a visible red to a dark one."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    shade = LinearSegmentedColormap.from_list("alive", ["#FBD3C0", "#D55E00", "#5A1E00"])
-    shade.set_bad("white")
-    return shade
+    return LinearSegmentedColormap.from_list("alive", ["#FBD3C0", "#D55E00", "#5A1E00"]).with_extremes(bad="white")
 
 
 def _signs() -> Any:
     """Blue below zero, red above, white where nothing is; grey, not white, close to zero."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    signs = LinearSegmentedColormap.from_list("signs", ["#08306B", "#2F7FBC", "#D0D0D0", "#D6503B", "#67000D"])
-    signs.set_bad("white")
-    return signs
+    return LinearSegmentedColormap.from_list(
+        "signs", ["#08306B", "#2F7FBC", "#D0D0D0", "#D6503B", "#67000D"]
+    ).with_extremes(bad="white")
