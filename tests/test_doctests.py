@@ -2,6 +2,7 @@
 
 import doctest
 import pkgutil
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -70,3 +71,10 @@ def test_a_wrong_example_fails():
 def test_all_packages_are_walked():
     names = {p.values[0].removeprefix("noisezoo.") for p in modules()}
     assert {"cli", "models.ppl", "inference.driver.fit", "inference.strategies.pyro.svi", "data.loader"} <= names
+
+
+def test_every_gotcha_is_linked_from_a_docstring_and_no_other_is():
+    headings = re.findall(r"^## (.*)$", (DOCS / "gotchas.md").read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    code = [file.read_text() for folder in ("models", "inference") for file in (DOCS.parent / folder).rglob("*.py")]
+    assert set(re.findall(r"gotchas\.md#([\w-]+)", "".join(code))) == anchors

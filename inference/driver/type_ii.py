@@ -12,6 +12,8 @@ has a fixed point even if the moments are Monte-Carlo estimates: that of those e
 
 Source: Nalisnick, Anandkumar & Smyth (2015), section 4, with eqs 9, 12 and 13 put right
 (`papers.scale_mixture`); Tipping (2001) for the relevance vector machine.
+
+See ``docs/gotchas.md#chains-of-a-network-are-different-networks``.
 """
 
 import logging

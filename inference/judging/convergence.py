@@ -1,4 +1,7 @@
-"""Convergence of chains in function space: R-hat and ESS of f(x), divergences, E-BFMI."""
+"""Convergence of chains in function space: R-hat and ESS of f(x), divergences, E-BFMI.
+
+See ``docs/gotchas.md#r-hat-of-a-weight-says-nothing``.
+"""
 
 from importlib import import_module
 from typing import Any

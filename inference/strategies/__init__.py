@@ -23,27 +23,39 @@ class Strategy(NamedTuple):
 
 STRATEGIES = {
     "svi": Strategy(
-        *("svi", "SVI", "svi"),
+        "svi",
+        "SVI",
+        "svi",
         "variational inference: fit a guide to the posterior by maximising the ELBO, then draw from it",
     ),
     "nuts": Strategy(
-        *("nuts", "NUTS", "nuts"),
+        "nuts",
+        "NUTS",
+        "nuts",
         "No-U-Turn sampler: Hamiltonian Monte Carlo that tunes itself (Gibbs inside for discrete noise)",
     ),
     "sgld": Strategy(
-        *("sgld", "SGLD", "stochastic_gradient"),
+        "sgld",
+        "SGLD",
+        "stochastic_gradient",
         "stochastic-gradient Langevin dynamics: noisy gradient steps on minibatches",
     ),
     "sghmc": Strategy(
-        *("sghmc", "SGHMC", "stochastic_gradient"),
+        "sghmc",
+        "SGHMC",
+        "stochastic_gradient",
         "stochastic-gradient Hamiltonian Monte Carlo: the same with momentum",
     ),
     "sgnht": Strategy(
-        *("sgnht", "SGNHT", "stochastic_gradient"),
+        "sgnht",
+        "SGNHT",
+        "stochastic_gradient",
         "stochastic-gradient thermostat: the same with a friction that adapts to the minibatch noise",
     ),
     "mclmc": Strategy(
-        *("mclmc", "MCLMC", "mclmc"),
+        "mclmc",
+        "MCLMC",
+        "mclmc",
         "microcanonical Langevin Monte Carlo: unadjusted, tunes itself, many draws for few gradients",
     ),
 }

@@ -10,6 +10,8 @@ a preconditioner, with no term missing (that of Li et al. adapts throughout and 
 those of RMSprop, 1e-3 or less.
 
 Sources: Welling & Teh (2011); Li, Chen, Carlson & Carin (2016), for the preconditioner.
+
+See ``docs/gotchas.md#temperature-is-a-convention``.
 """
 
 from dataclasses import dataclass

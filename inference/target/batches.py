@@ -1,4 +1,7 @@
-"""How many draws and rows are evaluated at once."""
+"""How many draws and rows are evaluated at once.
+
+See ``docs/gotchas.md#minibatches-are-drawn-with-replacement``.
+"""
 
 from typing import Any
 

@@ -10,6 +10,8 @@ another mode than the same prior on the precision, k = -2).  Each noise uses the
 on.  Sources: Nalisnick, Hernandez-Lobato & Smyth (2019), for the inverse gamma (k = 2) and the half-Cauchy (k = 1), as
 their released code has them; Kharitonov, Molchanov & Vetrov (2018), section 4, for the Gamma on a precision; the
 others by the same derivative.
+
+See ``docs/gotchas.md#a-mode-depends-on-the-variable``.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Scale-free laws, which are improper: log-uniform scales, and what they make of a weight."""
+"""Scale-free laws, which are improper: log-uniform scales, and what they make of a weight.
+
+See ``docs/gotchas.md#an-improper-prior-has-no-posterior``.
+"""
 
 from functools import cache, partial
 from typing import Any

@@ -47,7 +47,7 @@ class Paper:
     guide : the settings of its own inference, as words of the command line.
     protocol : how it trained -> setting.
     run : commands, the shortest first.
-    results : where ours are told.
+    results : the page of the docs, and its heading, where our results are.
     """
 
     name: str

@@ -2,6 +2,8 @@
 
 A guide may put it where a noise would sample its scales.  Multiplied by a weight it makes a weight that acts on each
 row with that row's own scales, as `Unsampled` acts with noise of its own; the network need not know.
+
+See ``docs/gotchas.md#a-mask-for-the-function-is-not-a-mask-for-each-example``.
 """
 
 import math

@@ -29,7 +29,8 @@ GUIDES = {
     "laplace": Guide("laplace", "Laplace", "a normal at the mode with the curvature found there"),
     "flow": Guide("automatic", "Flow", "inverse autoregressive flow"),
     "local": Guide(
-        *("local", "Local"),
+        "local",
+        "Local",
         "independent normals, each row drawing its own pre-activations (local reparameterisation)",
     ),
     "flipout": Guide(

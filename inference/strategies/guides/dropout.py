@@ -21,6 +21,8 @@ of the guide is its prior, whatever the data say.  Draws have one mask each, the
 Three ways to predict: the ``average`` over draws of the noise (the ensemble; with one draw, one network), the
 ``mean_weight`` E[w], and, for noise that turns weights, whose mean is shorter than they are, the ``centre``: the noise
 switched off.  For noise that multiplies weights the last two are the same.
+
+See ``docs/gotchas.md#dropout-is-another-posterior``.
 """
 
 import math

@@ -3,6 +3,8 @@
 A guide may put an unsampled weight (`unsampled.local_reparameterisation`) at a site; the program's layers act with it.
 Such a site has no value, so it counts by its closed-form divergence alone.  Where all sites have values this is the
 objective of NumPyro's `TraceMeanField_ELBO`, with a weight on the divergences.
+
+See ``docs/gotchas.md#the-elbo-of-weights-that-are-not-drawn``.
 """
 
 from collections.abc import Callable

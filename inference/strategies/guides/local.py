@@ -1,6 +1,8 @@
 """Independent normals whose layers sample pre-activations, not weights: local reparameterisation, in NumPyro.
 
 The ELBO is that of `elbo`; what the guides ``local``, ``flipout`` and ``em`` share is `bind`.
+
+See ``docs/gotchas.md#the-divergence-is-summed-whatever-the-minibatch``.
 """
 
 from collections.abc import Callable
