@@ -1,8 +1,9 @@
 """What all tests share: JAX on the CPU, no windows, one thread per worker, and the languages that are installed."""
 
 import os
-import tempfile
+import time
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -24,14 +25,21 @@ collect_ignore = [] if PYRO else ["inference/pyro"]  # they import torch
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What one process compiles is there for the others of this run: workers, and programs that tests start."""
+    """What one process compiles is there for the others: workers, programs that tests start, and the next run."""
     if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    folder = tempfile.TemporaryDirectory(prefix="noisezoo-tests-", ignore_cleanup_errors=True)
-    config.add_cleanup(folder.cleanup)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    folder = config.rootpath / "build" / "jax-cache"
+    forget_unused(folder)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+
+
+def forget_unused(folder: Path, days: float = 7) -> None:
+    """Remove the compiled programs of older code, which no run has read for so long."""
+    for file in folder.glob("*"):
+        if time.time() - file.stat().st_atime > days * 86_400:
+            file.unlink(missing_ok=True)
 
 
 @pytest.fixture(params=LANGUAGES)

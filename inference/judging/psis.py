@@ -9,7 +9,7 @@ import numpy as np
 from ..driver.result import last_elbo
 
 KHAT = 0.7  # Vehtari et al. (2024)
-TAIL = 5  # importance weights at least to fit a Pareto tail to (ibid.)
+TAIL = 6  # importance weights at least to fit a Pareto tail to: its first quartile is not its least
 EQUAL = 0.1  # range of log weights, in nats, within which they are equal to rounding (log joints are float32)
 
 
@@ -18,6 +18,8 @@ def loo(tree: Any) -> dict[str, float]:
     arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
 
     stats = tree.children.get("sample_stats", {})
+    if "log_q" in stats and not np.isfinite(_khat(_log_weights(stats).ravel())):
+        return {}  # weights of which one outweighs all others tell nothing; nor does the k of any row
     with warnings.catch_warnings():  # the share of high Pareto k has a column of its own
         warnings.simplefilter("ignore")
         try:
@@ -29,7 +31,7 @@ def loo(tree: Any) -> dict[str, float]:
                 return {}
         except (IndexError, ValueError):  # draws that stand still, or few of them, have no tail to smooth
             return {}
-    if not np.isfinite(estimate.elpd):  # nor do weights of which one outweighs all others; their k is no k either
+    if not np.isfinite(estimate.elpd):
         return {}
     share = float(np.mean(np.asarray(estimate.pareto_k) > KHAT))
     return {"elpd_loo": float(estimate.elpd), "elpd_loo_se": float(estimate.se), "pareto_k": share}
@@ -45,9 +47,14 @@ def guide(tree: Any) -> dict[str, float]:
     stats = tree.children.get("sample_stats", {})
     if not tree.attrs["approximation"] or "log_q" not in stats:
         return {}
-    with np.errstate(invalid="ignore"):  # infinite less infinite
-        ratio = stats["log_p"].values.astype(np.float64) - stats["log_q"].values
+    ratio = _log_weights(stats)
     return {"elbo": float(ratio.mean()), "khat": max(_khat(chain) for chain in ratio)}  # a chain is a guide of its own
+
+
+def _log_weights(stats: Any) -> np.ndarray:
+    """log p - log q of every draw (chain, draw)."""
+    with np.errstate(invalid="ignore"):  # infinite less infinite
+        return stats["log_p"].values.astype(np.float64) - stats["log_q"].values
 
 
 def _khat(log_weights: np.ndarray) -> float:
