@@ -42,8 +42,11 @@ class Data:
     split: int
 
     def original(self, y: Any) -> Any:
-        """A standardised target, or a prediction of it (any array, any shape), in the target's own units."""
-        return y * self.y_scale + self.y_mean
+        """A standardised target, or a prediction of it (any array, any shape), in the target's own units, float64.
+
+        In single precision a target far from zero would lose what it varies by.
+        """
+        return np.asarray(y, np.float64) * self.y_scale + self.y_mean
 
 
 def from_frame(

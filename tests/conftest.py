@@ -2,9 +2,11 @@
 
 import os
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+import pooch
 import pytest
 
 # Before anything imports JAX, torch or matplotlib.
@@ -25,10 +27,13 @@ collect_ignore = [] if PYRO else ["inference/pyro"]  # they import torch
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What one process compiles is there for the others: workers, programs that tests start, and the next run."""
+    """What one process compiles is there for the others: workers, programs that tests start, other checkouts.
+
+    The keys are of what is compiled and by whom, so that a change of the code compiles anew what it changes.
+    """
     if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    folder = config.rootpath / "build" / "jax-cache"
+    folder = Path(pooch.os_cache("noisezoo")) / "tests"
     forget_unused(folder)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
@@ -38,8 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def forget_unused(folder: Path, days: float = 7) -> None:
     """Remove the compiled programs of older code, which no run has read for so long."""
     for file in folder.glob("*"):
-        if time.time() - file.stat().st_atime > days * 86_400:
-            file.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another run does the same
+            if time.time() - file.stat().st_atime > days * 86_400:
+                file.unlink()
 
 
 @pytest.fixture(params=LANGUAGES)

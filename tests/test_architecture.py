@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(noisezoo.__file__).parent
 # From the ground up: a module imports from its own floor and from those below it.
 FLOORS = (
-    *("errors", "data"),
+    *("errors", "interrupt", "data"),
     *("models.ppl", "models.laws", "models.unsampled", "models.noises", "models.weights", "models.networks"),
     *("models.likelihoods", "models.papers", "models.user_file", "models.catalogue", "models.views", "models.check"),
     *("inference.files", "inference.provenance", "inference.target", "inference.strategies", "inference.driver"),

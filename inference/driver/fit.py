@@ -15,6 +15,8 @@ from ...models.ppl.compiled import keep
 from .. import strategies
 from ..strategies.algorithm import Algorithm
 from ..strategies.parse import settings
+from ..target.sites import sites_of
+from ..target.support import check_support
 from .checkpoint import Checkpoint
 from .loop import Watch, run_loop
 from .progress import Progress, progress_bar
@@ -89,17 +91,22 @@ def bind(language: str, config: Any, model: Callable, x: Any, y: Any) -> tuple[A
 
     What is bound is kept for data of these shapes and types, and for this content of the file that it starts from.
     """
-    density = import_module(f"..target.{language}.density", __package__)
     engine = import_module(".pyro.engine" if language == "pyro" else ".engine", __package__)
     arrays = [(tuple(a.shape), str(getattr(a, "dtype", ""))) for a in (x, y)]
     owner = (model, config, language, *arrays, _stamp(_start(config)))
 
-    def bound() -> Algorithm:
+    def bound() -> tuple[Algorithm, Any]:
         program = wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))  # a strategy keeps what it saw first
-        algorithm = strategies.implementation(config, language)(config, program, density.sites(program, x, y))
-        return algorithm._replace(owner=owner)
+        sites = sites_of(program, x, y)
+        check_support(sites.support, y)
+        algorithm = strategies.implementation(config, language)(config, program, sites)
+        if algorithm.refuse is not None:
+            algorithm.refuse(x, y)
+        return algorithm._replace(owner=owner), sites.support
 
-    return keep(owner, "algorithm", bound), engine.Engine
+    algorithm, support = keep(owner, "algorithm", bound)
+    check_support(support, y)
+    return algorithm, engine.Engine
 
 
 def _start(config: Any) -> str | None:

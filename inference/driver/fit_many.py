@@ -35,7 +35,7 @@ def fit_many(
         if p.name != "numpyro":
             raise ValueError("fit_many runs in NumPyro only; give it JAX arrays, or call fit for one after another")
         check_data(p, config, x, y)
-    algorithm, engine_class = bind("numpyro", config, model, xs[0], ys[0])
+    algorithm, engine_class = [bind("numpyro", config, model, x, y) for x, y in zip(xs, ys, strict=True)][0]
     failed: dict[int, FloatingPointError] = {}
 
     def check(strategy: str, step: int, block: dict[str, Arrays]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import interrupt
 from ..strategies.algorithm import Algorithm
 from ..target.sites import Arrays
 from .checkpoint import Checkpoint
@@ -59,6 +60,8 @@ def run_loop(
                     block["info"].update(_watched(watch, *engine.moments()))
                 (check or check_finite)(strategy, so_far.step, block)
                 so_far.add(phase, block, count, min(so_far.step + count * thin, last))
+                if phase == "draws":
+                    interrupt.keep()
                 seconds[phase] += elapsed
                 report_progress(sum(so_far.done.values()), total, so_far.message(phase))
                 count = max(1, int(count * np.clip(PATIENCE / max(elapsed, 1e-9), 0.25, 4.0)))
@@ -85,11 +88,13 @@ def _watched(watch: Watch, loc: Arrays, scale: Arrays) -> Arrays:
 
 
 def check_finite(strategy: str, step: int, block: dict[str, Arrays]) -> None:
-    """Raise FloatingPointError if anything in a block is NaN, or a draw is infinite."""
-    broken = [k for k, v in block["info"].items() if np.isnan(v).any()]
+    """Raise FloatingPointError if the loss, the log density or a draw in a block is NaN or infinite."""
+    broken = [k for k, v in block["info"].items() if not np.isfinite(v).all()]
     broken += [k for k, v in block["finite"].items() if not v.all()]
+    broken += ["lp" for v in [block["stats"].get("lp", 0.0)] if not np.isfinite(v).all()]
     if broken:
+        first = "standardise x and y if they are large; else " if step == 0 else ""
         raise FloatingPointError(
-            f"{strategy} stopped soon after step {step}: {broken[0]} is no longer finite; "
-            "a smaller lr or step_size may help"
+            f"{strategy} stopped soon after step {step}: {broken[0]} is not finite; "
+            f"{first}a smaller lr or step_size may help"
         )

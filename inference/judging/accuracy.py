@@ -10,9 +10,9 @@ BINS = 10  # of the expected calibration error
 
 
 def samples(tree: Any, group: str, name: str) -> np.ndarray:
-    """(sample, row, ...) of all chains."""
+    """(sample, row, ...) of all chains, in double precision, as are all sums of them."""
     values = tree[group][name].transpose("chain", "draw", ...).values
-    return values.reshape(-1, *values.shape[2:])
+    return values.reshape(-1, *values.shape[2:]).astype(np.float64)
 
 
 def test_target(tree: Any) -> np.ndarray:
@@ -33,7 +33,7 @@ def regression(y: np.ndarray, f: np.ndarray, draws: np.ndarray, log_lik: np.ndar
 
     `f` are function values, `draws` the predictive draws of the target, `log_lik` its log density.
     """
-    error = f.mean(axis=0) - y
+    error = f.mean(axis=0, dtype=np.float64) - y
     low, high = np.quantile(draws, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
     return {
         "mlpd": _mean_log_density(log_lik),
@@ -65,11 +65,12 @@ def error_and_density(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict
 
 def _mean_log_density(log_lik: np.ndarray) -> float:
     """The mean over rows of the log of the mean density over the draws."""
-    return float(np.mean(logsumexp(log_lik, axis=0) - np.log(len(log_lik))))
+    return float(np.mean(logsumexp(log_lik.astype(np.float64), axis=0) - np.log(len(log_lik))))
 
 
 def _probabilities(f: np.ndarray) -> np.ndarray:
     """Predictive class probabilities (row, class)."""
+    f = f.astype(np.float64)
     if f.ndim == 3:
         return softmax(f, axis=-1).mean(axis=0)
     p = expit(f).mean(axis=0)

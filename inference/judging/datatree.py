@@ -21,7 +21,8 @@ import xarray as xr
 from ...models.ppl import language
 from .. import files
 from ..driver.result import Fit
-from ..target.sites import Arrays
+from ..target.sites import LEARNED, Arrays, sites_of
+from ..target.support import check_task
 from .functionals import functionals, layers_with
 from .predict import Prediction, predict, prior_draws
 
@@ -46,9 +47,11 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
 
     x, x_test = arrays(fit.ppl, data.x_train, data.x_test)
     y, y_test = arrays(fit.ppl, data.y_train, data.y_test)
+    described = sites_of(model, x, y)
+    check_task(described.support, data)
     train = predict(model, fit.draws, x, y, seed)
     test = predict(model, fit.draws, x_test, y_test, seed + 1)
-    prior, prior_predictive, no_prior = _prior(model, fit, data, x, y, seed)
+    prior, prior_predictive, no_prior = _prior(model, described.improper, fit, data, x, y, seed)
     groups = {
         "posterior": fit.draws,
         "functionals": functionals(fit.draws, data.y_scale),
@@ -107,11 +110,16 @@ def _log_lik(prediction: Prediction, data: Any) -> np.ndarray:
     return prediction.log_lik - (np.log(data.y_scale) if data.task == "regression" else 0.0)
 
 
-def _prior(model: Callable, fit: Fit, data: Any, x: Any, y: Any, seed: int) -> tuple[Arrays, Arrays, str]:
+def _prior(
+    model: Callable, improper: str, fit: Fit, data: Any, x: Any, y: Any, seed: int
+) -> tuple[Arrays, Arrays, str]:
     """Draws of the latent sites and of y from the prior; none, and why, if it is improper."""
+    if improper:
+        why = "is chosen by the data" if improper == LEARNED else "is improper"
+        return {}, {}, f"the {improper} prior {why}: it has no draws"
     try:
         sites = prior_draws(model, x, min(PRIOR_DRAWS[fit.ppl], max(PRIOR_ROWS // x.shape[0], 1)), seed)
-    except NotImplementedError:
+    except NotImplementedError:  # an improper law that is not marked as such
         return {}, {}, "the prior is improper: it has no draws"
     prediction = predict(model, sites, x, y, seed + 2)
     return sites, {"y": _original(prediction.y, data), "f": _original(prediction.f, data)}, ""

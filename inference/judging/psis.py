@@ -17,6 +17,8 @@ def loo(tree: Any) -> dict[str, float]:
     """PSIS-LOO on the training rows; nothing for a point, whose densities do not come from a posterior."""
     arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
 
+    if tree.attrs["prior_note"]:  # there is no posterior to leave a row out of
+        return {}
     stats = tree.children.get("sample_stats", {})
     if "log_q" in stats and not np.isfinite(_khat(_log_weights(stats).ravel())):
         return {}  # weights of which one outweighs all others tell nothing; nor does the k of any row
@@ -42,7 +44,9 @@ def guide(tree: Any) -> dict[str, float]:
 
     The loss along the way is no ELBO for a point (its entropy is infinite) nor for Laplace (it is the log joint).
     """
-    if "guide" in tree.children and not tree.attrs["prior_note"]:  # under an improper prior there is no ELBO
+    if tree.attrs["prior_note"]:  # without a density of the prior there is no ELBO
+        return {}
+    if "guide" in tree.children:
         return {"elbo": last_elbo(tree["history"]["log_lik"].values, tree["history"]["kl"].values)}
     stats = tree.children.get("sample_stats", {})
     if not tree.attrs["approximation"] or "log_q" not in stats:

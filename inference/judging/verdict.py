@@ -12,45 +12,59 @@ DISTANCE = 0.5  # posterior sds between the predictive means of a fit and of the
 WIDTH = (0.7, 1.4)  # ratio of the predictive sds within which a fit is as wide as the reference
 
 
-def verdict(row: dict[str, Any], tree: Any, reference: str = "", trusted: bool = True) -> tuple[str, str]:
+SEVERITY = ("not converged", "divergent", "off", "too narrow", "too wide", "too few draws", "unchecked")  # worst first
+Finding = tuple[str, str]  # a word and a reason
+
+
+def verdict(row: dict[str, Any], tree: Any, reference: str = "", trusted: bool = True) -> Finding:
     """A word and a reason; `reference` names the fit that distances are to, `trusted` is whether to believe that one.
 
-    The words: ``ok``, ``not converged``, ``too few draws``, ``divergent``, ``too narrow``, ``too wide``, ``off``, and
-    ``unchecked`` where nothing here can tell.
+    The words: ``ok``, those of `SEVERITY`, of which ``unchecked`` is where nothing here can tell.  The word is the
+    worst that holds, and the reason has all that hold, that of the word first.
     """
     if not np.isfinite(row["mlpd"]):
         return "off", "the test rows have no finite predictive density"
     chains, draws = tree["posterior"].sizes["chain"], tree["posterior"].sizes["draw"]
-    if tree.attrs["independent_chains"]:
-        problem = _chain_problem(row, chains, chains * draws)
-        if problem is not None:
-            return problem
-    if np.isnan(row["distance_mean"]):
+    found = chain_problems(row, chains, chains * draws) if tree.attrs["independent_chains"] else []
+    if not np.isnan(row["distance_mean"]):
+        found += _against(row, reference) if trusted else [_untrusted(reference)]
+    elif not found:
         return _without_reference(row, tree)
-    if not trusted:
-        return "unchecked", f"{reference}, the reference, cannot be trusted itself"
-    return _against(row, reference)
+    if not found:
+        return (
+            "ok",
+            f"predictive mean {row['distance_mean']:.2f} sd from {reference}, sd {row['distance_sd']:.2f} of it",
+        )
+    found.sort(key=lambda finding: SEVERITY.index(finding[0]))
+    return found[0][0], "; ".join(reason for _, reason in found)
 
 
-def _chain_problem(row: dict[str, Any], chains: int, draws: int) -> tuple[str, str] | None:
-    """What is wrong with the chains of a sampler, if anything is."""
+def chain_problems(row: dict[str, Any], chains: int, draws: int) -> list[Finding]:
+    """What is wrong with the chains of a sampler; `draws` are those of all chains."""
+    found: list[Finding] = []
     if chains < 2:
-        return "unchecked", "one chain cannot show convergence; run two or more"
-    if np.isnan(row["rhat_f"]):
-        return "not converged", "R-hat of f(x) is not defined: it stands still, or there are too few draws"
-    if row["rhat_f"] > RHAT:
-        return "not converged", f"R-hat {row['rhat_f']:.2f} on f(x)"
-    if row["ess_bulk_f"] < ESS * chains:
-        return "too few draws", f"bulk ESS {row['ess_bulk_f']:.0f} of f(x), {ESS * chains} wanted"
-    if row["ebfmi"] < EBFMI:
-        return "not converged", f"E-BFMI {row['ebfmi']:.2f}: the sampler explores the energy too slowly"
-    if row["divergences"] > DIVERGENT * draws:
-        share = f"{row['divergences']} of {draws} transitions diverged"
-        return "divergent", f"{share}; raise target_accept, or use a lighter-tailed noise"
-    return None
+        found.append(("unchecked", "one chain cannot show convergence; run two or more"))
+    elif np.isnan(row["rhat_f"]):
+        found.append(("not converged", "R-hat of f(x) is not defined: there are too few draws"))
+    elif np.isinf(row["rhat_f"]):
+        found.append(("not converged", "a chain stands still: all its draws of f(x) are the same"))
+    elif row["rhat_f"] > RHAT:
+        found.append(("not converged", f"R-hat {row['rhat_f']:.2f} on f(x)"))
+    elif row["ess_bulk_f"] < ESS * chains:  # says nothing of chains that disagree
+        found.append(("too few draws", f"bulk ESS {row['ess_bulk_f']:.0f} of f(x), {ESS * chains} wanted"))
+    if row.get("ebfmi", np.nan) < EBFMI:
+        found.append(("not converged", f"E-BFMI {row['ebfmi']:.2f}: the sampler explores the energy too slowly"))
+    if row.get("divergences", np.nan) > DIVERGENT * draws:
+        share = f"{row['divergences']:.0f} of {draws} transitions diverged"
+        found.append(("divergent", f"{share}; raise target_accept, or use a lighter-tailed noise"))
+    return found
 
 
-def _without_reference(row: dict[str, Any], tree: Any) -> tuple[str, str]:
+def _untrusted(reference: str) -> Finding:
+    return "unchecked", f"{reference}, the reference, cannot be trusted itself"
+
+
+def _without_reference(row: dict[str, Any], tree: Any) -> Finding:
     if tree.attrs["strategy"] == "nuts":
         return "ok", f"R-hat {row['rhat_f']:.2f} and bulk ESS {row['ess_bulk_f']:.0f} on f(x)"
     if tree.attrs["independent_chains"]:
@@ -64,12 +78,13 @@ def _without_reference(row: dict[str, Any], tree: Any) -> tuple[str, str]:
     return "unchecked", f"{why}; run nuts beside it as a reference"
 
 
-def _against(row: dict[str, Any], reference: str) -> tuple[str, str]:
+def _against(row: dict[str, Any], reference: str) -> list[Finding]:
     width, distance = row["distance_sd"], row["distance_mean"]
-    if width < WIDTH[0]:
-        return "too narrow", f"predictive sd {width:.2f} of {reference}"
-    if width > WIDTH[1]:
-        return "too wide", f"predictive sd {width:.2f} of {reference}"
+    found: list[Finding] = []
     if distance > DISTANCE:
-        return "off", f"predictive mean {distance:.2f} sd from {reference}"
-    return "ok", f"predictive mean {distance:.2f} sd from {reference}, sd {width:.2f} of it"
+        found.append(("off", f"predictive mean {distance:.2f} sd from {reference}"))
+    if width < WIDTH[0]:
+        found.append(("too narrow", f"predictive sd {width:.2f} of {reference}"))
+    if width > WIDTH[1]:
+        found.append(("too wide", f"predictive sd {width:.2f} of {reference}"))
+    return found

@@ -11,6 +11,8 @@ from ..judging.datatree import arrays, to_datatree
 from ..judging.diagnose import COLUMNS, diagnose
 from ..judging.verdict import verdict
 from ..strategies.parse import parse
+from ..target.sites import sites_of
+from ..target.support import check_task
 
 TRUSTED = ("ok", "divergent", "too few draws")  # verdicts of a reference that others may still be measured against
 
@@ -42,10 +44,11 @@ def compare(
     ppl : ``"numpyro"`` or ``"pyro"``.
 
     A strategy that fails is a row with its reason, and the others go on.  Ctrl-C ends the one that runs; what is
-    finished is returned.
+    finished is returned.  Raises ValueError if the likelihood is not one for the task of the data.
     """
     configs = parse(strategies) if isinstance(strategies, str) else dict(strategies)
     x, y = arrays(ppl, data.x_train, data.y_train)
+    check_task(sites_of(model, x, y).support, data)
     trees, failed = {}, {}
     for label, config in configs.items():
         try:

@@ -20,6 +20,8 @@ class Algorithm(NamedTuple):
     method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
     moments : ``(State, x, y) -> (loc, scale)``, mean and sd by site, of a guide that has them or gathered along
         a chain; None where there are none.
+    refuse : ``(x, y) -> None``, which raises ValueError if the strategy does not apply to the program with such data;
+        called once; None where there is nothing to see.
     owner : that of what is compiled for it (see `models.ppl.compiled`).
 
     In JAX, `key` is a key and the three functions are pure and traceable.  In torch, `key` is an integer that has
@@ -38,6 +40,7 @@ class Algorithm(NamedTuple):
     after_warmup: Callable | None = None
     method: str = "vectorised"
     moments: Callable | None = None
+    refuse: Callable | None = None
     owner: Hashable = None
 
 

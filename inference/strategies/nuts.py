@@ -67,7 +67,8 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
         return kernel.init(key, config.warmup, None, (x, y), {})
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
-        return kernel.sample(state._replace(rng_key=key), (x, y), {}), {}
+        state = kernel.sample(state._replace(rng_key=key), (x, y), {})
+        return state, {"lp": -_hmc(state).potential_energy}
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         return without_function(kernel.postprocess_fn((x, y), {})(state.z)), _stats(state)
@@ -94,9 +95,14 @@ def _kernel(config: NUTS, model: Callable, discrete: bool) -> Any:
     return Gibbs([(DiscreteGibbs(model), discrete_latent_sites), (nuts, None)]) if discrete else nuts
 
 
+def _hmc(state: State) -> Any:
+    """NumPyro's state of NUTS itself, beside Gibbs or alone."""
+    return state.block_states[1] if hasattr(state, "block_states") else state
+
+
 def _stats(state: State) -> dict:
     """ArviZ's names for what NumPyro records of a step."""
-    hmc = state.block_states[1] if hasattr(state, "block_states") else state
+    hmc = _hmc(state)
     return {
         "diverging": hmc.diverging,
         "energy": hmc.energy,

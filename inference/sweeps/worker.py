@@ -9,14 +9,12 @@ import signal
 import time
 import traceback
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..target.sites import LEARNED
 from .store import DONE, FAILED, Cell, claim
 
 TOGETHER = 20  # splits of a job, at most
@@ -243,8 +241,9 @@ def score(fit: Any, model: Any, data: Any, seed: int) -> dict[str, float]:
 
 def _proper(fit: Any, model: Any, x: Any, y: Any) -> bool:
     """Whether there is a prior that the divergence of a guide is from."""
-    density = import_module(f"..target.{fit.ppl}.density", __package__)
-    return density.sites(model, x, y).improper in ("", LEARNED)
+    from ..target.sites import sites_of
+
+    return sites_of(model, x, y).improper == ""
 
 
 def _samples(values: np.ndarray) -> np.ndarray:

@@ -1,8 +1,12 @@
 """The latent sites of a program, and who cannot sample them."""
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from ...models.ppl import ppl
 
 Arrays = dict[str, np.ndarray]
 
@@ -18,18 +22,33 @@ class Sites(NamedTuple):
     latent, discrete : names of the latent sites, and of the discrete ones among them.
     improper : why its prior is improper, "" if it is proper.
     instead : proper relatives, in words.
+    pays_only : whether its law exists only as what a normal pays for it (the divergence), not for single weights.
+    support : of y, a constraint of the language; None where y is no sample site.
     """
 
     latent: tuple[str, ...]
     discrete: tuple[str, ...]
     improper: str = ""
     instead: str = ""
+    pays_only: bool = False
+    support: Any = None
 
 
-def described(latent: tuple[str, ...], discrete: tuple[str, ...], marks: list[dict[str, Any]], learned: bool) -> Sites:
-    """The sites of a program; `marks` are the ``infer`` of its sample sites, `learned` whether it has parameters."""
-    mark = next((mark for mark in marks if mark.get("improper")), {"improper": LEARNED} if learned else None)
-    return Sites(latent, discrete, *((mark["improper"], mark.get("instead", RELATIVES)) if mark else ()))
+def described(latent: tuple[str, ...], discrete: tuple[str, ...], trace: dict[str, Any], learned: bool) -> Sites:
+    """The sites of a program from its trace, site -> dict; `learned` says whether it has parameters."""
+    marks = [site.get("infer") or {} for site in trace.values() if site["type"] == "sample"]
+    learned_mark: dict[str, Any] | None = {"improper": LEARNED} if learned else None
+    mark = next((mark for mark in marks if mark.get("improper")), learned_mark)
+    support = trace["y"]["fn"].support if trace.get("y", {}).get("type") == "sample" else None
+    if mark is None:
+        return Sites(latent, discrete, support=support)
+    instead, pays_only = mark.get("instead", RELATIVES), bool(mark.get("pays_only"))
+    return Sites(latent, discrete, mark["improper"], instead, pays_only, support)
+
+
+def sites_of(model: Callable, x: Any, y: Any) -> Sites:
+    """The sites of a program, in the language of these arrays."""
+    return import_module(f".{ppl(x).name}.density", __package__).sites(model, x, y)
 
 
 def refuse_discrete(strategy: str, sites: Sites) -> None:
@@ -44,9 +63,22 @@ def refuse_discrete(strategy: str, sites: Sites) -> None:
 def refuse_improper(strategy: str, sites: Sites) -> None:
     """Raise ValueError if the prior is improper, so that there is no posterior to sample."""
     if sites.improper:
+        chosen = "prior is chosen by the data, so that there is no posterior"
+        why = chosen if sites.improper == LEARNED else "prior is improper and so is its posterior"
         raise ValueError(
-            f"{strategy} cannot sample: the {sites.improper} prior is improper and so is its posterior; "
-            f"use a proper relative such as {sites.instead}"
+            f"{strategy} cannot sample: the {sites.improper} {why}; use a proper relative such as {sites.instead}"
+        )
+
+
+def refuse_pays_only(strategy: str, sites: Sites) -> None:
+    """Raise ValueError if the prior has a divergence but no density, for a guide that draws weights and needs one.
+
+    The mean over q of a density that is at its best for each weight is not the best for q: E max is not max E.
+    """
+    if sites.pays_only:
+        raise ValueError(
+            f"{strategy} draws weights, and the {sites.improper} prior is defined by what a normal guide pays for it, "
+            f"not weight by weight; use svi:guide=local or flipout, or a proper relative such as {sites.instead}"
         )
 
 

@@ -49,7 +49,8 @@ def prior(a: float = 1.0, b: float = 0.0) -> Prior:
             return divergences.empirical_bayes_gamma(p.xp, loc, scale, a, b)
 
         law = p.unnormalised(NAME, log_density, pays).expand(shape).to_event(len(shape))
-        return p.sample(f"{name}.weight", law, infer={"improper": NAME, "instead": "gamma_precision or student_t"})
+        infer = {"improper": NAME, "instead": "gamma_precision or student_t", "pays_only": True}
+        return p.sample(f"{name}.weight", law, infer=infer)
 
     return sampled
 

@@ -13,7 +13,8 @@ from numpyro.infer.svi import SVIState
 from numpyro.infer.util import log_density
 
 from ...target.numpyro.density import draw_rows, on_rows, uniform
-from ...target.sites import Sites, refuse_discrete, without_function
+from ...target.pole import refuse_pole
+from ...target.sites import Sites, refuse_discrete, refuse_pays_only, without_function
 from ..algorithm import Algorithm, of_guide
 from .layout import real_sites
 
@@ -69,6 +70,7 @@ State = SVIState  # NumPyro's
 def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
     """Bind an automatic guide to a NumPyro program; `config` is an `SVI`."""
     refuse_discrete(f"svi with guide {config.guide.name}", sites)
+    refuse_pays_only(f"svi with guide {config.guide.name}", sites)
     program = on_rows(model)
     guide = _on_rows(AUTOGUIDES[config.guide.name](program, init_loc_fn=uniform(0.1)))
     svi = SVI(program, guide, optimiser, Trace_ELBO(num_particles=config.particles))
@@ -97,7 +99,10 @@ def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.Gradi
         params, names = svi.get_params(state), real_sites(model, sites, x, y)
         return {k: params[f"{k}_auto_loc"] for k in names}, {k: params[f"{k}_auto_scale"] for k in names}
 
-    optional = {"moments": moments} if config.guide.name == "mean_field" else {}
+    def no_pole(x: Any, y: Any) -> None:
+        refuse_pole("svi with guide map", model, sites, x, y)
+
+    optional = {"mean_field": {"moments": moments}, "map": {"refuse": no_pole}}.get(config.guide.name, {})
     return of_guide(config, init, step, draw, approximation=config.guide.has_density, **optional)
 
 

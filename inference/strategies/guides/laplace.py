@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from numpyro.distributions.util import cholesky_of_inverse
 
 from ...target.numpyro.density import constrain, draw_rows, potential, start
-from ...target.sites import Sites, refuse_discrete
+from ...target.sites import Sites, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, of_guide
 from .layout import real_sites
 
@@ -40,6 +40,7 @@ class State(NamedTuple):
 def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
     """Bind the approximation to a NumPyro program; `config` is an `SVI`: steps, batch_size, draws, chains."""
     refuse_discrete("svi with guide laplace", sites)
+    refuse_pays_only("svi with guide laplace", sites)
 
     def init(key: Any, x: Any, y: Any) -> State:
         z = start(model, sites, key, x, y)

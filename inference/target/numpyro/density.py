@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from numpyro import handlers
 from numpyro.infer.gibbs import discrete_latent_sites, latent_sample_sites, prototype_trace
 from numpyro.infer.initialization import init_to_uniform
@@ -19,12 +20,13 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
 
     def trace_sites(x: Any, y: Any) -> None:
         trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
-        marks = [s["infer"] for s in trace.values() if s["type"] == "sample"]
         learned = any(s["type"] == "param" for s in trace.values())
-        traced.append(described(latent_sample_sites(trace), discrete_latent_sites(trace), marks, learned))
+        traced.append(described(latent_sample_sites(trace), discrete_latent_sites(trace), trace, learned))
 
     jax.eval_shape(trace_sites, x, y)
-    return traced[0]
+    found = traced[0]
+    bounds = jax.tree.leaves(found.support)  # those of a uniform y lie about f, and are not known here
+    return found._replace(support=None) if any(isinstance(b, Tracer) for b in bounds) else found
 
 
 def uniform(radius: float) -> Any:
@@ -43,6 +45,16 @@ def start(model: Callable, sites: Sites, key: Any, x: Any, y: Any, path: str | N
 
         values = {k: jnp.asarray(v) for k, v in means(path, {k: v.shape for k, v in values.items()}).items()}
     return unconstrain_fn(model, (x, y), {}, values)
+
+
+def start_and_constrain(model: Callable, sites: Sites, x: Any, y: Any) -> tuple[dict, Callable]:
+    """An unconstrained starting point, and the map from there to the values of the latent sites."""
+
+    def constrained(z: dict) -> dict:
+        values = constrain(model, z, x, y)
+        return {name: values[name] for name in sites.latent}
+
+    return start(model, sites, jax.random.PRNGKey(0), x, y), constrained
 
 
 def on_rows(program: Callable) -> Callable:

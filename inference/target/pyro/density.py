@@ -26,9 +26,10 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
     with untouched(x):
         trace: Any = poutine.trace(started(model)).get_trace(x[:2], y[:2])
     sites = latent(trace)
-    marks = [site["infer"] for site in sites.values()]
     discrete = tuple(k for k, site in sites.items() if site["fn"].support.is_discrete)
-    return described(tuple(sites), discrete, marks, bool(trace.param_nodes))
+    found = described(tuple(sites), discrete, dict(trace.nodes), bool(trace.param_nodes))
+    bounds = vars(found.support).values() if found.support is not None else ()  # those of a uniform y lie about f
+    return found._replace(support=None) if any(isinstance(b, torch.Tensor) for b in bounds) else found
 
 
 def refuse_discrete(strategy: str, sites: Sites) -> None:
@@ -86,6 +87,13 @@ def initial(model: Callable, x: Any, y: Any, path: str | None = None) -> tuple[d
                 values = {k: torch.as_tensor(v).to(values[k]) for k, v in means(path, shapes(values)).items()}
             return {name: transforms[name].inv(value).detach() for name, value in values.items()}, transforms
     raise ValueError(f"the log joint is not finite at any of {TRIES} random starts; check the data and the noise")
+
+
+def start_and_constrain(model: Callable, sites: Sites, x: Any, y: Any) -> tuple[dict, Callable]:
+    """An unconstrained starting point, and the map from there to the values of the latent sites."""
+    with untouched(x):
+        z, transforms = initial(model, x, y)
+    return z, lambda z: {name: transforms[name](value) for name, value in z.items()}
 
 
 def shapes(values: dict) -> dict[str, tuple[int, ...]]:

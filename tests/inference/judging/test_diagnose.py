@@ -116,6 +116,31 @@ def test_one_chain_cannot_show_convergence():
     assert word == "unchecked" and "one chain" in reason
 
 
+def test_where_the_target_begins_changes_no_number(exact):
+    """Single precision knows 1.7e9 to a hundred or so."""
+    for start in (59_000.0, 1.7e9):
+        moved = replace(FOUND, y_mean=Y_MEAN + start)
+        row = diagnose(tree(nuts(moved), moved))
+        for name in ("rmse", "mae", "mlpd", "calibration", "elpd_loo", "rhat_f", "ess_bulk_f"):
+            assert row[name] == pytest.approx(exact[name], rel=1e-4), name
+
+
+def test_a_row_that_is_known_is_no_sign_of_anything(reference):
+    """Such as f(0) of a net without biases: it has no spread, nor does it need any."""
+    one = reference.copy(deep=True)
+    one["predictions"]["f"][..., 0] = 3.0
+    row = diagnose(one)
+    assert 1 <= row["rhat_f"] < 1.01 and verdict(row, one)[0] == "ok"
+
+
+def test_one_chain_that_stands_still_is_enough(reference):
+    one = reference.copy(deep=True)
+    one["predictions"]["f"][0] = one["predictions"]["f"][0, 0]
+    row = diagnose(one)
+    assert row["rhat_f"] == np.inf and row["ess_bulk_f"] == 0
+    assert verdict(row, one) == ("not converged", "a chain stands still: all its draws of f(x) are the same")
+
+
 def test_a_function_that_stands_still_has_not_converged():
     fit = nuts(FOUND)
     still = {name: np.ones_like(values) for name, values in fit.draws.items()}
@@ -278,6 +303,9 @@ def test_guides_are_judged_against_the_reference(reference):
     assert judged(guide(FOUND), reference)[0] == "ok"
     word, reason = judged(guide(FOUND, width=0.41), reference)
     assert word == "too narrow" and "0.4" in reason and "nuts" in reason
+    few = replace(nuts(FOUND, width=2.0, draws=40), strategy="sgld", stats={})
+    word, reason = judged(few, reference)
+    assert word == "too wide" and "predictive sd 2.0" in reason and "; bulk ESS" in reason  # all that hold, worst first
     assert judged(guide(FOUND, width=2.5), reference)[0] == "too wide"
     far = guide(FOUND)
     far = replace(far, draws=sites(theta_draws(FOUND, chains=1) + [0, 0, 0, 1.0]))

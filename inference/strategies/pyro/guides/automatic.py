@@ -10,8 +10,9 @@ from pyro import poutine
 from pyro.infer import SVI, Trace_ELBO, autoguide
 from pyro.optim import LambdaLR  # type: ignore[attr-defined]
 
+from ....target.pole import refuse_pole
 from ....target.pyro.density import draw_rows, log_joint, on_device, on_rows, refuse_discrete, started
-from ....target.sites import Sites
+from ....target.sites import Sites, refuse_pays_only
 from ...algorithm import Algorithm, of_guide
 
 AUTOGUIDES = {
@@ -40,6 +41,7 @@ def algorithm(
     `after_warmup` makes another guide of the fitted one, by ``(guide, x, y)``, before the first draw.
     """
     refuse_discrete(f"svi with guide {config.guide.name}", sites)
+    refuse_pays_only(f"svi with guide {config.guide.name}", sites)
     program = on_rows(model)
 
     @on_device
@@ -77,7 +79,12 @@ def algorithm(
             return values, {}
         return values, {"log_p": log_p, "log_q": trace.log_prob_sum()}  # both in the constrained space
 
+    def no_pole(x: Any, y: Any) -> None:
+        refuse_pole("svi with guide map", model, sites, x, y)
+
     kwargs = {"approximation": config.guide.has_density, "method": "sequential"}
+    if config.guide.name == "map":
+        kwargs["refuse"] = no_pole
     return of_guide(config, init, step, draw, after_warmup=replaced if after_warmup else None, **kwargs)
 
 
