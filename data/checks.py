@@ -176,11 +176,12 @@ def _check_feature(column: Any) -> None:
 def doubts(frame: pd.DataFrame, target: str, task: str, inferred: bool) -> tuple[str, ...]:
     """What is likely wrong with a table that passed, a sentence each; `inferred`: nobody told the task."""
     goal = frame[target]
+    answer = goal.to_numpy(float) if task == "regression" else pd.factorize(goal)[0]
     found = [*_doubts_of_task(goal, task)] if inferred else []
     for name in frame:
         found += _doubts_of_spelling(frame[name]) if is_text(frame[name]) else ()
     for name in frame.columns.drop(target):
-        found += _doubts_of_feature(frame[name], goal, task)
+        found += _doubts_of_feature(frame[name], answer, task)
     return tuple(found)
 
 
@@ -204,9 +205,9 @@ def _doubts_of_spelling(column: Any) -> Iterator[str]:
         yield f"column {column.name!r} has {one!r} and {two!r}, which differ by their spelling only: make them one."
 
 
-def _doubts_of_feature(column: Any, goal: Any, task: str) -> Iterator[str]:
+def _doubts_of_feature(column: Any, answer: np.ndarray, task: str) -> Iterator[str]:
     name = column.name
-    if _gives_away(column, goal, task):
+    if _gives_away(column, answer, task):
         yield f"column {name!r} gives the target away in every row: {_dropping(name)} if it is not known beforehand."
     elif is_text(column):
         if (levels := column.nunique()) > FEW:
@@ -219,11 +220,11 @@ def _doubts_of_feature(column: Any, goal: Any, task: str) -> Iterator[str]:
         yield f"column {name!r} has a whole number of its own in every row: {_dropping(name)} if it names the row."
 
 
-def _gives_away(column: Any, goal: Any, task: str) -> bool:
-    """Whether a feature is the target again, be it with the classes under other names."""
+def _gives_away(column: Any, answer: np.ndarray, task: str) -> bool:
+    """Whether a feature is the target again: the same numbers, or the same classes under whatever names."""
     if task == "regression":
-        return not is_text(column) and np.array_equal(column.to_numpy(float), goal.to_numpy(float))
-    return np.array_equal(pd.factorize(column)[0], pd.factorize(goal)[0])
+        return not is_text(column) and np.array_equal(column.to_numpy(float), answer)
+    return np.array_equal(pd.factorize(column)[0], answer)
 
 
 def _counts_rows(column: Any) -> bool:

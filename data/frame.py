@@ -108,12 +108,14 @@ def understood(data: Data) -> list[str]:
     features: 10, from 10 numbers (age, sex, bmi, bp, s1, s2, s3, s4, ...)
     target: progression, regression (25 to 346)
     """
+    more = len(data.doubts) - SHOWN
     features = "; ".join(filter(None, (_of_kind(data.columns, kind) for kind in PLURALS)))
     return [
         f"rows: {len(data.y_train):,} to train on, {len(data.y_test):,} to test on (split {data.split})",
         f"features: {len(data.features):,}" + (f", from {features}" if features else ""),
         f"target: {data.target}, {data.task} ({_range(data)})",
-        *(f"{WARNING}{doubt}" for doubt in data.doubts),
+        *(f"{WARNING}{doubt}" for doubt in data.doubts[:SHOWN]),
+        *[f"{WARNING}and {more} more, in the doubts of the data."] * (more > 0),
     ]
 
 
@@ -128,8 +130,8 @@ def _range(data: Data) -> str:
     if data.task != "regression":
         return f"{len(data.classes)} classes: {_some(data.classes)}"
     y = data.original(np.concatenate([data.y_train, data.y_test]).astype(float))
-    low, high = np.round([y.min(), y.max()], 5 - int(np.log10(data.y_scale)))  # standardised, y has 7 digits
-    return f"{low:g} to {high:g} {data.unit}".strip()
+    low, high = (round(float(end), 5 - int(np.log10(data.y_scale))) for end in (y.min(), y.max()))  # y has 7 digits
+    return f"{low:.15g} to {high:.15g} {data.unit}".strip()
 
 
 def _some(names: Sequence[str]) -> str:

@@ -243,6 +243,15 @@ def test_without_doubts_three_lines(columns, task):
     assert d.doubts == () and len(data.understood(d)) == 3
 
 
+def test_many_doubts_are_cut_short():
+    d = data.from_frame(frame(**{f"x{n}": 0 for n in range(20)}), "y")
+    assert len(d.doubts) == 20
+    assert data.understood(d)[3:] == [
+        *(f"warning: {doubt}" for doubt in d.doubts[:8]),
+        "warning: and 12 more, in the doubts of the data.",
+    ]
+
+
 def test_what_was_understood():
     table = frame(old=repeated([True, False]), city=repeated(["Ulm", "Bonn", "Kiel"]), size=np.arange(ROWS) ** 2, one=A)
     d = data.from_frame(table, "y", test_fraction=0.25, split=3, unit="EUR")
@@ -267,7 +276,7 @@ def test_what_was_understood_of_a_data_set_of_pixels():
 def test_the_range_of_the_target_is_that_of_the_table():
     for low, high in [(0, 1e-7), (31000, 892400), (1.7e9, 1.7e9 + 60), (-0.5, 0)]:
         d = data.from_frame(frame(y=np.linspace(low, high, ROWS)), "y")
-        assert data.understood(d)[2] == f"target: y, regression ({low:g} to {high:g})"
+        assert data.understood(d)[2] == f"target: y, regression ({low:.15g} to {high:.15g})"
 
 
 def same(one, other):
