@@ -123,6 +123,9 @@ def _check_numbers(name: Any, values: Any) -> None:
         dressed = number = values.notna()
     if number.mean() <= 0.5:
         return
+    if len(values) > FEW and not number.all():
+        stray = values[~number].iloc[0]
+        raise ValueError(f"column {name!r} has text ({stray!r}) among its numbers: replace it or drop the rows.")
     if dressed.any():
         decimals = dressed & values.str.contains(DECIMAL_COMMA)
         example = values[decimals if decimals.any() else dressed].iloc[0]
@@ -130,9 +133,6 @@ def _check_numbers(name: Any, values: Any) -> None:
         raise ValueError(
             f"column {name!r} has numbers written as text, such as {example!r}: write {undressed(example)}{comma}."
         )
-    if len(values) > FEW and not number.all():
-        stray = values[~number].iloc[0]
-        raise ValueError(f"column {name!r} has text ({stray!r}) among its numbers: replace it or drop the rows.")
     if len(values) > FEW:
         raise ValueError(
             f"column {name!r} holds numbers as text, such as {values.iloc[0]!r}: convert it by pd.to_numeric, "

@@ -110,13 +110,14 @@ def understood(data: Data) -> list[str]:
     """
     more = len(data.doubts) - SHOWN
     features = "; ".join(filter(None, (_of_kind(data.columns, kind) for kind in PLURALS)))
-    return [
+    lines = [
         f"rows: {len(data.y_train):,} to train on, {len(data.y_test):,} to test on (split {data.split})",
         f"features: {len(data.features):,}" + (f", from {features}" if features else ""),
         f"target: {data.target}, {data.task} ({_range(data)})",
         *(f"{WARNING}{doubt}" for doubt in data.doubts[:SHOWN]),
         *[f"{WARNING}and {more} more, in the doubts of the data."] * (more > 0),
     ]
+    return [" ".join(line.split()) for line in lines]
 
 
 def _of_kind(columns: Iterable[Column], kind: str) -> str:

@@ -110,7 +110,7 @@ FRAMES = {
     "thousands here and there": ([f"{n:,}" for n in range(970, 970 + ROWS)], "such as '1,000': write 1000."),
     "12 kg": ([f"{n} kg" for n in range(ROWS)], "such as '0 kg': write 0."),
     "5 km²": ([f"{n / 2}km²" for n in range(ROWS)], "such as '0.0km²': write 0.0."),
-    "thousands and a stray": (["-", *(f"{n:,}" for n in COUNTS[1:])], "such as '1,007': write 1007."),
+    "thousands and a stray": (["-", *(f"{n:,}" for n in COUNTS[1:])], "has text \\('-'\\) among its numbers"),
     "? among numbers": (["?", *map(str, COUNTS[1:])], "has text \\('\\?'\\) among its numbers: replace it"),
     "numbers as text": ([str(n) for n in COUNTS], "holds numbers as text, such as '1000': convert it by pd.to_numeric"),
     "2021-01-31": (DAYS.astype(str), "holds dates as text, such as '2021-01-01': put .*drop=\\['x'\\], --drop x"),
@@ -366,6 +366,17 @@ def test_options_that_do_not_fit_the_file(kind, tmp_path):
 @pytest.mark.parametrize("name", ["t.xlsx:y", "t.XLS:y", "t.txt:y", "t.csv.bz2:y", "t.json", "folder/t:y", "t.cvs:y"])
 def test_other_kinds_of_files_are_answered_by_what_to_do(name):
     refused(r"is not read here: save the table as .csv, .tsv \(both may be .gz\) or .parquet", lambda: data.load(name))
+
+
+def test_a_stray_among_decimal_commas_is_what_is_named(tmp_path):
+    (tmp_path / "t.csv").write_text(csv(["?", *(str(a).replace(".", ",") for a in A[1:])], B, header="a;y", sep=";"))
+    said = r"column 'a' has text \('\?'\) among its numbers"
+    refused(said, lambda: data.load(f"{tmp_path / 't.csv'}:y", sep=";", decimal=","))
+
+
+def test_a_line_is_a_line_though_a_name_is_not():
+    d = data.from_frame(frame(**{"size\nin m": repeated([3, 3.5])}), "y")
+    assert data.understood(d)[1] == "features: 2, from 2 numbers (a, size in m)"
 
 
 def test_a_broken_gzip(tmp_path):
