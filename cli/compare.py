@@ -33,6 +33,27 @@ def compare(
     ppl: Annotated[str, typer.Option(help="numpyro or pyro.")] = "numpyro",
     split: Annotated[int, typer.Option(help="Number of the train/test split.")] = 0,
     seed: Annotated[int, typer.Option(help="The run is a function of it.")] = 0,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="Of your own table: regression, binary or categorical.", show_default="as the target's values say"
+        ),
+    ] = None,
+    drop: Annotated[
+        list[str], typer.Option(metavar="COLUMN", help="A column of your own table to leave out.", show_default=False)
+    ] = [],  # noqa: B006
+    test_fraction: Annotated[
+        float | None, typer.Option(help="Share of your own table's rows that test.", show_default="0.1")
+    ] = None,
+    sep: Annotated[
+        str | None, typer.Option(help="Of a CSV file: the character between cells.", show_default="comma; .tsv: tab")
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="Of a CSV file: the character before decimals.", show_default="point")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a CSV file: how its text is encoded.", show_default="utf-8")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder of the run, without a run in it.", show_default="runs/PRIOR-..."),
@@ -45,11 +66,17 @@ def compare(
     input, 130 after Ctrl-C, which keeps what is finished.
     """
     with one_sentence():
+        from ..data.frame import WARNING
         from ..inference.runs import run as run_module
 
+        asked = dict(task=task, drop=drop or None, test_fraction=test_fraction)
+        asked.update(sep=sep, decimal=decimal, encoding=encoding)
+        reading = {name: value for name, value in asked.items() if value is not None}
         options = dict(data=data, with_=",".join(with_), structure=structure, form=form, network=network, ppl=ppl)
-        prepared = run_module.prepare(prior, **options, split=split, seed=seed, out=out)
+        prepared = run_module.prepare(prior, **options, split=split, seed=seed, reading=reading, out=out)
     print_line(prepared.record["title"], "bold")
+    for line in prepared.record["understood"]:
+        print_line(line, "yellow" if line.startswith(WARNING) else None)
     with one_sentence(OSError, code=FAILED):  # such as a full disk
         table = run_module.run(prepared, progress, print_line)
     show_run(prepared.folder, prepared.record, table)

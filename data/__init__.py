@@ -17,12 +17,12 @@ from .catalogue import CATALOGUE
 from .entry import Entry
 
 if TYPE_CHECKING:
-    from .frame import Data, from_frame
+    from .frame import Data, from_frame, understood
     from .loader import load
 
-__all__ = ["CATALOGUE", "Data", "Entry", "from_frame", "load"]
+__all__ = ["CATALOGUE", "Data", "Entry", "from_frame", "load", "understood"]
 
-_LAZY = {"Data": "frame", "from_frame": "frame", "load": "loader"}
+_LAZY = {"Data": "frame", "from_frame": "frame", "load": "loader", "understood": "frame"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
-"""A pandas table in, standardised arrays out: `Data`, `from_frame`, and the checks that a table must pass."""
+"""A pandas table in, standardised arrays out: `Data`, `from_frame`, and what was `understood` of it."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,21 @@ from sklearn.preprocessing import StandardScaler
 
 from ..errors import unknown
 from . import splits
+from .checks import FEW, checked, doubts, is_text
 
 TASKS = ("regression", "binary", "categorical")
-MIN_ROWS = 10
-MAX_CLASSES = 20  # a target of more whole numbers than this is a quantity, not a label
+NUMBER, YES_NO, CATEGORY, PIXEL = "number", "yes/no", "category", "pixel"
+PLURALS = {NUMBER: "numbers", YES_NO: "yes/no", CATEGORY: "categories", PIXEL: "pixels"}
+WARNING = "warning: "
+SHOWN = 8  # names that are shown before "..."
+
+
+class Column(NamedTuple):
+    """What a column of a table was taken for: a number, yes/no, a category of so many `levels`, or a pixel."""
+
+    name: str
+    kind: str
+    levels: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +52,8 @@ class Data:
     y_mean: float  # 0 and 1 for classification
     y_scale: float
     split: int
+    columns: tuple[Column, ...] = ()  # of the table, without the target; a category becomes several features
+    doubts: tuple[str, ...] = ()  # what is likely wrong with the table, a sentence each
 
     def original(self, y: Any) -> Any:
         """A standardised target, or a prediction of it (any array, any shape), in the target's own units, float64.
@@ -56,30 +70,76 @@ def from_frame(
     test_fraction: float = 0.1,
     seed: int = 0,
     *,
+    drop: Sequence[str] = (),
     split: int = 0,
     name: str = "table",
     unit: str = "",
 ) -> Data:
-    """A user's own table as `Data`.
+    """A user's own table as `Data`; `understood` tells what was made of it.
 
-    Text and categorical feature columns become one column per value (``pandas.get_dummies``).  Without a `task`, a
-    target of floats or of more than 20 distinct numbers is a regression, any other a classification.  The split is
-    scikit-learn's shuffle split number `split` (0 to 19) of the series `seed`, stratified by class.
+    Text and categorical feature columns become one column per value (``pandas.get_dummies``), the columns to `drop` are
+    left out.  Without a `task`, a target of floats or of more than 20 distinct numbers is a regression, any other a
+    classification.  The split is scikit-learn's shuffle split number `split` (0 to 19) of the series `seed`, stratified
+    by class.
 
     Raises
     ------
     ValueError, TypeError
-        One sentence that names the column: unknown or constant target, one class only, NaN or infinite values, text
-        among numbers, a dtype that is neither numbers nor text, too few rows.
+        One sentence that names the column and the fix: unknown or constant target, one class only, NaN or infinite
+        values, a name that occurs twice or is missing, numbers and dates written as text, text that is different in
+        every row, a dtype that is neither numbers nor text, too few rows.
     """
     target = str(target)
-    frame = _checked(frame, target)
+    frame = checked(frame, target, drop)
     splits.check(name, split, splits.SPLITS)
     column = frame[target]
+    inferred = task is None
     task = task or _infer_task(column)
     _check_target(column, task)
     train, test = splits.shuffled(column, task != "regression", test_fraction, seed, split)
-    return arrays(frame, target, task, train, test, name=name, unit=unit, split=split)
+    data = arrays(frame, target, task, train, test, name=name, unit=unit, split=split)
+    return replace(data, doubts=doubts(frame, target, task, inferred))
+
+
+def understood(data: Data) -> list[str]:
+    """What was made of a data set, in three lines: rows, features, target; then a warning for each of its doubts.
+
+    >>> from noisezoo import data
+    >>> for line in data.understood(data.load("diabetes")):
+    ...     print(line)
+    rows: 397 to train on, 45 to test on (split 0)
+    features: 10, from 10 numbers (age, sex, bmi, bp, s1, s2, s3, s4, ...)
+    target: progression, regression (25 to 346)
+    """
+    more = len(data.doubts) - SHOWN
+    features = "; ".join(filter(None, (_of_kind(data.columns, kind) for kind in PLURALS)))
+    lines = [
+        f"rows: {len(data.y_train):,} to train on, {len(data.y_test):,} to test on (split {data.split})",
+        f"features: {len(data.features):,}" + (f", from {features}" if features else ""),
+        f"target: {data.target}, {data.task} ({_range(data)})",
+        *(f"{WARNING}{doubt}" for doubt in data.doubts[:SHOWN]),
+        *[f"{WARNING}and {more} more, in the doubts of the data."] * (more > 0),
+    ]
+    return [" ".join(line.split()) for line in lines]
+
+
+def _of_kind(columns: Iterable[Column], kind: str) -> str:
+    """How many columns of a kind, and their names: ``2 categories (city of 4, type of 3)``."""
+    names = [f"{c.name} of {c.levels}" if c.levels else c.name for c in columns if c.kind == kind]
+    counted = f"{len(names):,} {kind if len(names) == 1 else PLURALS[kind]}"
+    return f"{counted} ({_some(names)})" if names else ""
+
+
+def _range(data: Data) -> str:
+    if data.task != "regression":
+        return f"{len(data.classes)} classes: {_some(data.classes)}"
+    y = data.original(np.concatenate([data.y_train, data.y_test]).astype(float))
+    low, high = (round(float(end), 5 - int(np.log10(data.y_scale))) for end in (y.min(), y.max()))  # y has 7 digits
+    return f"{low:.15g} to {high:.15g} {data.unit}".strip()
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:SHOWN], *["..."] * (len(names) > SHOWN)])
 
 
 def arrays(
@@ -96,7 +156,8 @@ def arrays(
 ) -> Data:
     """Standardise the `train` and `test` rows of a checked table by the training rows."""
     table: Any = frame.drop(columns=target)
-    table = pd.get_dummies(table, columns=[c for c in table if _is_text(table[c])], dtype=float)
+    columns = tuple(Column(c, PIXEL) if pixels else _column(table[c]) for c in table)
+    table = _numbers(table, [c.name for c in columns if c.kind == CATEGORY])
     features = tuple(table)
     x_train, x_test = (table.iloc[rows].to_numpy(dtype=float) for rows in (train, test))
     x_mean, x_scale = _scaler(x_train)
@@ -131,7 +192,25 @@ def arrays(
         y_mean=float(y_mean),
         y_scale=float(y_scale),
         split=split,
+        columns=columns,
     )
+
+
+def _column(column: Any) -> Column:
+    if is_text(column):
+        return Column(column.name, CATEGORY, column.nunique())
+    return Column(column.name, YES_NO if ((column == 0) | (column == 1)).all() else NUMBER)
+
+
+def _numbers(table: Any, categories: list[str]) -> Any:
+    """The table with a column for each value of a category."""
+    table = pd.get_dummies(table, columns=categories, dtype=float)
+    if (twice := table.columns.duplicated()).any():
+        name = table.columns[twice][0]
+        source = next(c for c in categories if name.startswith(f"{c}_"))
+        value = name.removeprefix(f"{source}_")
+        raise ValueError(f"the value {value!r} of column {source!r} would be a second column {name!r}: rename one.")
+    return table
 
 
 def _scaler(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,55 +231,9 @@ def _standardised(x: np.ndarray, mean, scale, names: tuple[str, ...]) -> np.ndar
     return z
 
 
-def _checked(frame: Any, target: str) -> Any:
-    """The table with its column names as text, or the first thing that is wrong with it."""
-    if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"from_frame takes a pandas DataFrame, not {type(frame).__name__}: wrap it in pd.DataFrame.")
-    frame = frame.rename(columns=str)
-    if not frame.columns.is_unique:
-        raise ValueError(f"column {frame.columns[frame.columns.duplicated()][0]!r} occurs twice: rename one of them.")
-    if frame.empty:
-        raise ValueError("the table is empty: it needs rows, a target column and at least one feature column.")
-    if target not in frame:
-        raise unknown("target column", target, frame.columns)
-    if frame.shape[1] < 2:
-        raise ValueError(f"the table has no column besides its target {target!r}: add at least one feature.")
-    if len(frame) < MIN_ROWS:
-        raise ValueError(f"the table has {len(frame)} rows, too few to train and to test on: it needs {MIN_ROWS}.")
-    for name in frame:
-        _check_column(frame[name])
-    return frame
-
-
-def _check_column(column: Any) -> None:
-    name = column.name
-    if missing := int(column.isna().sum()):
-        raise ValueError(
-            f"column {name!r} is missing (NaN) in {missing} of {len(column)} rows: fill it in or drop them."
-        )
-    if _is_text(column):
-        _check_text(column)
-    elif not types.is_numeric_dtype(column) or types.is_complex_dtype(column):
-        raise TypeError(f"column {name!r} has dtype {column.dtype}, neither real numbers nor text: convert or drop it.")
-    elif infinite := int(np.isinf(column.to_numpy(dtype=float)).sum()):
-        raise ValueError(f"column {name!r} is infinite in {infinite} of {len(column)} rows: replace it or drop them.")
-
-
-def _check_text(column: Any) -> None:
-    """Many different values that are mostly numbers are not categories: something is written among them ('?', '-')."""
-    number = pd.Series(pd.to_numeric(column.astype(str), errors="coerce"), column.index).notna()
-    if column.nunique() > MAX_CLASSES and 0.5 < number.mean() < 1:
-        stray = column[~number].iloc[0]
-        raise ValueError(f"column {column.name!r} has text ({stray!r}) among its numbers: replace it or drop the rows.")
-
-
-def _is_text(column: pd.Series) -> bool:
-    return isinstance(column.dtype, pd.CategoricalDtype) or types.is_string_dtype(column)
-
-
 def _infer_task(target: Any) -> str:
     quantity = types.is_numeric_dtype(target) and not types.is_bool_dtype(target)
-    if types.is_float_dtype(target) or (quantity and target.nunique() > MAX_CLASSES):
+    if types.is_float_dtype(target) or (quantity and target.nunique() > FEW):
         return "regression"
     return "binary" if target.nunique() <= 2 else "categorical"
 
@@ -209,11 +242,14 @@ def _check_target(target: Any, task: str) -> None:
     if task not in TASKS:
         raise unknown("task", task, TASKS)
     if task == "regression":
-        if _is_text(target):
-            raise TypeError(f"target {target.name!r} is text: a regression needs numbers, or say task='categorical'.")
+        if is_text(target):
+            raise TypeError(
+                f"target {target.name!r} is text: a regression needs numbers, or say task='categorical' "
+                "(--task categorical)."
+            )
         return
     classes = target.nunique()
     if classes < 2:
         raise ValueError(f"target {target.name!r} has one class only ({str(target.iloc[0])!r}): it needs at least two.")
     if task == "binary" and classes > 2:
-        raise ValueError(f"target {target.name!r} has {classes} classes: say task='categorical'.")
+        raise ValueError(f"target {target.name!r} has {classes} classes: say task='categorical' (--task categorical).")

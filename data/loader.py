@@ -1,34 +1,48 @@
 """`load`: a data set by its name, or a table by its file and target column."""
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..errors import unknown
 from . import splits
 from .catalogue import CATALOGUE
 from .frame import Data, arrays, from_frame
+from .reading import TABLE, foreign, read_table
 from .sources import read
 
-TABLE = re.compile(r"(?P<path>.+?\.(?:csv|parquet))(?::(?P<target>.+))?", re.IGNORECASE)
 
-
-def load(name: str, split: int = 0, seed: int | None = None) -> Data:
+def load(
+    name: str,
+    split: int = 0,
+    seed: int | None = None,
+    *,
+    task: str | None = None,
+    drop: Sequence[str] = (),
+    test_fraction: float | None = None,
+    sep: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+) -> Data:
     """One train/test split of a data set, standardised by its training rows.
 
     Parameters
     ----------
     name
-        A name in `CATALOGUE`, or a table of your own and its target column: ``"my.csv:price"``,
-        ``"my.parquet:label"`` (see `from_frame`).
+        A name in `CATALOGUE`, or a table of your own and its target column: ``"my.csv:price"``, ``"my.tsv.gz:price"``,
+        ``"my.parquet:label"``.
     split
         The number of the split.  The UCI sets have the 20 standard ones (Hernandez-Lobato & Adams 2015); scikit-learn's
         sets and your own tables 20 shuffled 90/10 splits, stratified by class; MNIST and CIFAR-10 one, their own
         training and test rows.
     seed
         Another series of splits than the data set's own; MNIST and CIFAR-10 have none.
+    task, drop, test_fraction
+        Of a table of your own: see `from_frame`.
+    sep, decimal, encoding
+        Of a CSV file: the character between cells, that before decimals, and how the text is encoded; by default a
+        comma (a tab in a ``.tsv``), a point and UTF-8.
 
     Files are looked up in ``$NOISEZOO_DATA``, then in the user's cache, then downloaded from their public source; their
     sha256 is checked.
@@ -42,10 +56,29 @@ def load(name: str, split: int = 0, seed: int | None = None) -> Data:
     """
     if not isinstance(name, str):
         raise TypeError(f"load takes a name or 'FILE:TARGET', not {type(name).__name__} (DataFrame: from_frame).")
+    as_table = {"task": task, "drop": drop or None, "test_fraction": test_fraction}
+    as_table = {option: value for option, value in as_table.items() if value is not None}
+    as_text = {"sep": sep, "decimal": decimal, "encoding": encoding}
+    as_text = {option: value for option, value in as_text.items() if value is not None}
     if table := TABLE.fullmatch(name):
-        return _from_file(Path(table["path"]), table["target"], split, seed)
+        path, target = Path(table["path"]), table["target"]
+        if target is None:
+            raise ValueError(f"say which column of {path} is the target: '{path}:COLUMN'.")
+        frame, stem = read_table(path, **as_text), Path(path.name.removesuffix(".gz")).stem
+        return from_frame(frame, target, split=split, seed=seed or 0, name=stem, **as_table)
     if name not in CATALOGUE:
-        raise unknown("data set", name, CATALOGUE)
+        raise no_data(name)
+    if given := [*as_table, *as_text]:
+        raise ValueError(f"data set {name!r} is read as it was published: leave {' and '.join(given)} out.")
+    return _from_catalogue(name, split, seed)
+
+
+def no_data(name: str) -> ValueError:
+    """The error to raise for a name that is neither in the catalogue nor that of a table that can be read."""
+    return foreign(name) or unknown("data set", name, CATALOGUE)
+
+
+def _from_catalogue(name: str, split: int, seed: int | None) -> Data:
     entry = CATALOGUE[name]
     splits.check(name, split, entry.splits)
     if entry.train and seed is not None:
@@ -60,22 +93,3 @@ def load(name: str, split: int = 0, seed: int | None = None) -> Data:
     return arrays(
         *(frame, entry.target, entry.task, train, test), name=name, unit=entry.unit, split=split, pixels=entry.pixels
     )
-
-
-def _from_file(path: Path, target: str | None, split: int, seed: int | None) -> Data:
-    if target is None:
-        raise ValueError(f"say which column of {path} is the target: '{path}:COLUMN'.")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no table {path}: check the path.")
-    return from_frame(_read_table(path), target, split=split, seed=seed or 0, name=path.stem)
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except ImportError:
-        raise ImportError(f"reading {path} needs pyarrow: pip install pyarrow, or save the table as CSV.") from None
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path} is empty: it needs a header line and rows.") from None
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is not a readable {path.suffix[1:]} table ({type(error).__name__}).") from None

@@ -37,6 +37,8 @@ def shuffled(target: Any, stratify: bool, test_fraction: float, seed: int, split
     """
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction is {test_fraction}; it must lie between 0 and 1.")
+    if math.ceil(test_fraction * len(target)) == len(target):
+        raise ValueError(f"test_fraction is {test_fraction}: of {len(target)} rows none is left to train on.")
     if stratify:
         _check_classes(target, test_fraction)
     shuffle = StratifiedShuffleSplit if stratify else ShuffleSplit

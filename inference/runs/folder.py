@@ -13,6 +13,18 @@ from ..files import write
 RUN = "run.json"
 
 
+def data_of(run: dict[str, Any]) -> Any:
+    """The data of a run, read as they were then; raises ValueError if they are no longer the same."""
+    from ... import data as datasets
+    from ..provenance import checksum
+
+    options = run["options"]
+    data = datasets.load(options["data"], split=options["split"], **run.get("reading", {}))
+    if checksum(data) != run["data_sha256"]:
+        raise ValueError(f"the data {options['data']} are no longer those of the run; run the comparison again")
+    return data
+
+
 def create(path: str | Path) -> Path:
     """Make the folder of a new run, or say before anything is computed why it cannot be.
 

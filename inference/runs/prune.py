@@ -29,11 +29,9 @@ def prune(
     of one sentence, for a run or a fit that is not there or cannot be pruned, and for data that are no longer those of
     the run.
     """
-    from ... import data as datasets
     from ...models import catalogue
     from ...models.catalogue import outputs_of_task
     from ...models.networks.bare import bare_program
-    from ..provenance import checksum
     from ..sparsity.pictures import pruning
     from ..target.warm_start import load
 
@@ -41,9 +39,7 @@ def prune(
     record = folder.read_run(run)
     label, tree = _fit(record["fits"], strategy, lambda entry: load(run / entry["file"]))
     options = record["options"]
-    data = datasets.load(options["data"], split=options["split"])
-    if checksum(data) != record["data_sha256"]:
-        raise ValueError(f"the data {options['data']} are no longer those of the run; run the comparison again")
+    data = folder.data_of(record)
     model = bare_program(catalogue.network(options["network"]), outputs_of_task(data.task, len(data.classes)))
     errors = curve(model, tree, data, rules, by=by, progress=progress)
     out, name = run if out is None else Path(out), f"prune-{files.file_name(label)}{'-unit' * (by == 'unit')}"

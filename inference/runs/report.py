@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import itertools
 import math
 import shlex
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
+from ...data.frame import WARNING
 from .. import files
 from ..judging.pictures import directions, pictures, weights
 from ..judging.pictures.style import Picture
@@ -105,6 +107,7 @@ def page(
     return PAGE.substitute(
         title=html.escape(run["title"]),
         started=html.escape(run["started"]),
+        understood="".join(_understood(line) for line in run.get("understood", [])),
         verdicts="".join(_verdict(*row) for row in verdicts(run, table)),
         table=_table(*numbers(table)),
         meanings=_meanings(table),
@@ -141,8 +144,13 @@ def sparsity_facts(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 def command(run: dict[str, Any]) -> str:
     """The shell command that does the run again."""
-    options = [word for name, value in run["options"].items() for word in (f"--{name}", str(value))]
-    return shlex.join(["noisezoo", "compare", run["prior"], *options])
+    options = run["options"] | run.get("reading", {})
+    words = [
+        (f"--{name.replace('_', '-')}", str(value))
+        for name, values in options.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    return shlex.join(["noisezoo", "compare", run["prior"], *itertools.chain(*words)])
 
 
 def verdicts(run: dict[str, Any], table: Any) -> list[tuple[str, str, str]]:
@@ -179,6 +187,11 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _verdict(label: str, verdict: str, colour: str) -> str:
     return f'<p class="verdict {colour}"><b>{html.escape(label)}</b> {html.escape(verdict)}</p>'
+
+
+def _understood(line: str) -> str:
+    """A line about the data; a warning looks like a verdict."""
+    return f'<p class="{"verdict yellow" if line.startswith(WARNING) else "faint"}">{html.escape(line)}</p>'
 
 
 def _meanings(table: Any) -> str:
@@ -252,7 +265,8 @@ pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; }
 """
 PAGE = Template(
     HEAD
-    + """<h2>Verdicts</h2>
+    + """$understood
+<h2>Verdicts</h2>
 $verdicts
 <h2>Table</h2>
 $table

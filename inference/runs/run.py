@@ -54,9 +54,12 @@ def prepare(
     ppl: str = "numpyro",
     split: int = 0,
     seed: int = 0,
+    reading: dict[str, Any] | None = None,
     out: Path | None = None,
 ) -> Run:
     """Find what the words mean and make the folder; nothing is computed yet.
+
+    `reading` says how a table of one's own is read: keywords of `noisezoo.data.load`, such as ``drop``.
 
     Raises ValueError, TypeError, ImportError or OSError, each of one sentence, for words that mean nothing, parts that
     do not go together, a file that is not there and a folder that cannot be written.
@@ -64,7 +67,7 @@ def prepare(
     weights, net = catalogue.prior(prior, structure, form), catalogue.network(network)
     language(ppl)  # is it there?
     configs = parse(with_)
-    table = datasets.load(data, split=split)
+    table = datasets.load(data, split=split, **(reading or {}))
     model = catalogue.model(weights, net, table.task, len(table.classes))
     options = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
     described = f"{catalogue.described(prior, structure)} {network}"
@@ -75,6 +78,8 @@ def prepare(
         "model": described,
         "prior": prior,
         "options": {**options, "ppl": ppl, "split": split, "seed": seed},
+        "reading": reading or {},
+        "understood": datasets.understood(table),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": versions(),
         "data_sha256": checksum(table),

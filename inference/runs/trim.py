@@ -25,8 +25,6 @@ def trim(
     ValueError or FileNotFoundError, of one sentence, for a run or a fit that is not there or cannot be trimmed, and for
     data that are no longer those of the run.
     """
-    from ... import data as datasets
-    from ..provenance import checksum
     from ..target.warm_start import load
 
     run = Path(run)
@@ -35,9 +33,7 @@ def trim(
     loc, scale = report.moments(tree)
     masks = trimming.kept(loc, scale, rule, threshold)
     options = record["options"]
-    data = datasets.load(options["data"], split=options["split"])
-    if checksum(data) != record["data_sha256"]:
-        raise ValueError(f"the data {options['data']} are no longer those of the run; run the comparison again")
+    data = folder.data_of(record)
     out = run / f"{files.file_name(label)}-net" if out is None else Path(out)
     return out, export(out, loc, masks, options["network"], data, rule, threshold)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ...models import catalogue
 from ...models.catalogue import outputs_of_task
@@ -48,8 +49,12 @@ class Net:
     def predict(self, x: Any) -> np.ndarray:
         """From features in their own units (rows, features): probabilities (rows, classes), or y (rows,) in its units.
 
-        Raises ValueError for another shape and for values that are not finite.
+        A DataFrame is taken by the names of its columns, whatever their order, an array by their places.
+
+        Raises ValueError for another shape, columns that are missing or unknown, and values that are not finite.
         """
+        if isinstance(x, pd.DataFrame):
+            x = _ordered(x, self.description["features"])
         x, features = np.asarray(x, np.float64), len(self.x_mean)
         if x.ndim != 2 or x.shape[1] != features:
             raise ValueError(f"this net takes x of shape (rows, {features}), got {x.shape}")
@@ -136,6 +141,21 @@ def load_net(path: str | Path, small: bool = False) -> Net:
         return Net(description["compact"], arrays, arrays.pop("inputs"), mean, scale, description)
     arrays = coordinate_format.decode(tensors, {site: tuple(shape) for site, shape in description["shapes"].items()})
     return Net(description["network"], arrays, np.arange(len(mean)), mean, scale, description)
+
+
+def _ordered(frame: pd.DataFrame, features: list[str]) -> np.ndarray:
+    """The columns of a table in the order of the features, as numbers."""
+    frame = frame.rename(columns=str)
+    missing, extra = [n for n in features if n not in frame], [n for n in frame if n not in features]
+    if missing or extra or not frame.columns.is_unique:
+        wrong = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(extra)} in addition"] * bool(extra)
+        raise ValueError(
+            f"the table {' and '.join(wrong) or 'has a column twice'}: this net takes the columns {', '.join(features)}"
+        )
+    for name in features:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise ValueError(f"column {name!r} holds {frame[name].dtype}, not numbers: convert it first")
+    return frame[features].to_numpy(np.float64)
 
 
 def _predicted(f: np.ndarray, description: dict[str, Any]) -> np.ndarray:

@@ -246,7 +246,7 @@ def _numbers(key: str, given: Any) -> list[int]:
 
 def _is_file(spec: str) -> bool:
     """Whether a data set or a prior is in a file: ``prices.csv:price``, ``noise.py:function``."""
-    from ...data.loader import TABLE
+    from ...data.reading import TABLE
 
     return bool(TABLE.fullmatch(spec)) or ".py:" in spec or spec.endswith(".py")
 
@@ -254,17 +254,18 @@ def _is_file(spec: str) -> bool:
 def _check_data(name: str, split: int) -> None:
     """Raise if there is no data set of this name, or no such split of it."""
     from ...data import CATALOGUE, splits
+    from ...data.loader import no_data
 
     if not _is_file(name):
         if name not in CATALOGUE:
-            raise unknown("data set", name, CATALOGUE)
+            raise no_data(name)
         splits.check(name, split, CATALOGUE[name].splits)
 
 
 @lru_cache
 def _checksum(folder: Path, spec: str) -> str:
     """The sha256 of the file of a data set or a prior."""
-    from ...data.loader import TABLE
+    from ...data.reading import TABLE
 
     table = TABLE.fullmatch(spec)
     file = folder / (table["path"] if table else spec if spec.endswith(".py") else spec.rpartition(":")[0])

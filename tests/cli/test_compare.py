@@ -1,5 +1,6 @@
 """What ``compare`` leaves behind, how it ends, and what it refuses."""
 
+import html
 import json
 import os
 import signal
@@ -142,6 +143,62 @@ def test_bad_words_are_one_sentence_and_nothing_is_computed(compare, tmp_path, m
     output = compare(tmp_path / "run", *words.pop("options", ()), **words, code=2)
     assert said in output and output.startswith("noisezoo: ") and output.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def prices(tmp_path):
+    """A table of somebody's own, in the way of Germany."""
+    rows = [f"{i};n{i}x;{(i * 7 % 40) / 8};{i % 3 + 1};{i * i / 16}".replace(".", ",") for i in range(40)]
+    (tmp_path / "prices.csv").write_text("\n".join(["row;name;size;rooms;price", *rows]))
+    return tmp_path / "prices.csv"
+
+
+def test_a_table_of_ones_own_is_read_as_asked_and_what_was_understood_is_said(compare, prices, tmp_path, noisezoo):
+    words = ("--sep", ";", "--decimal", ",", "--drop", "name", "--drop", "price", "--test-fraction", "0.25")
+    output = compare(
+        *(tmp_path / "run", *words, "--task", "categorical"), data=f"{prices}:rooms", with_="svi:guide=map,steps=20"
+    )
+    understood = [
+        "rows: 30 to train on, 10 to test on (split 0)",
+        "features: 2, from 2 numbers (row, size)",
+        "target: rooms, categorical (3 classes: 1, 2, 3)",
+        "warning: column 'row' counts the rows, each number once: drop it (drop=['row'], --drop row) if it is a number "
+        "of the row.",
+    ]
+    assert output.splitlines()[1:5] == understood
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["understood"] == understood
+    assert run["reading"]["drop"] == ["name", "price"] and run["reading"]["test_fraction"] == 0.25
+    report = html.unescape((tmp_path / "run" / "report.html").read_text())
+    assert all(line in report for line in understood)
+    assert "--task categorical --drop name --drop price --test-fraction 0.25 --sep ';' --decimal ," in report
+    assert "error" in noisezoo("prune", tmp_path / "run", "--no-progress", "--rules", "magnitude")  # reads it again
+    prices.write_text(prices.read_text().replace("39;", "41;"))
+    assert "no longer those of the run" in noisezoo("prune", tmp_path / "run", "--no-progress", code=2)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ((), "is separated by semicolons, not by commas: say sep=';' (--sep ';')"),
+        (("--sep", ";"), "write 0.0, or say decimal=',' (--decimal ',')."),
+        (("--sep", ";", "--decimal", ","), "drop it (drop=['name'], --drop name)"),
+        (("--sep", ";", "--drop", "nam"), "unknown column to drop 'nam'; did you mean 'name'"),
+        (("--encoding", "latin-99"), "there is no encoding 'latin-99'"),
+        (("--sep", ";", "--decimal", ",", "--drop", "name", "--task", "counts"), "unknown task 'counts'"),
+        (("--sep", ";", "--decimal", ",", "--drop", "name", "--test-fraction", "2"), "must lie between 0 and 1"),
+    ],
+)
+def test_a_table_that_is_misread_is_one_sentence(compare, prices, tmp_path, monkeypatch, words, said):
+    monkeypatch.setattr(fit_module, "fit", None)
+    output = compare(tmp_path / "run", *words, data=f"{prices}:price", code=2)
+    assert said in output and output.startswith("noisezoo: ") and output.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_of_the_catalogue_is_read_as_it_was_published(compare, tmp_path):
+    output = compare(tmp_path / "run", "--drop", "age", "--task", "regression", code=2)
+    assert output == "noisezoo: data set 'diabetes' is read as it was published: leave task and drop out.\n"
 
 
 def test_an_unwritable_folder_is_found_before_anything_is_computed(compare, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pandas as pd
 import pytest
 from made_trees import made_data
 from nets import by_hand, guided, made_run, random_net
@@ -341,6 +342,43 @@ def test_trimming_away_everything_can_be_written_and_read(tmp_path):
 def test_features_that_do_not_fit_are_refused(x, said, tmp_path):
     with pytest.raises(ValueError, match=said):
         net_files.load_net(exported(tmp_path, "linear")[3]).predict(x)
+
+
+@pytest.fixture(scope="module")
+def net_and_rows(tmp_path_factory):
+    """A net, and rows for it as a table."""
+    data, _, _, path = exported(tmp_path_factory.mktemp("named"))
+    raw = data.x_test.astype(float) * data.x_scale + data.x_mean
+    return net_files.load_net(path), pd.DataFrame(raw, columns=list(data.features))
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_a_table_is_taken_by_its_names_and_an_array_by_its_places(small, tmp_path):
+    data, _, _, path = exported(tmp_path)
+    net = net_files.load_net(path, small)
+    rows = pd.DataFrame(data.x_test.astype(float) * data.x_scale + data.x_mean, columns=list(data.features))
+    turned, wanted = rows[rows.columns[::-1]], net.predict(rows.to_numpy())
+    np.testing.assert_array_equal(net.predict(rows), wanted)
+    np.testing.assert_array_equal(net.predict(turned), wanted)
+    assert not np.allclose(net.predict(turned.to_numpy()), wanted)
+
+
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        (lambda t: t.drop(columns="feature 2"), "the table lacks feature 2: this net takes the columns feature 0, "),
+        (lambda t: t.assign(strength=0.0), "the table has strength in addition: "),
+        (lambda t: t.rename(columns={"feature 2": "Feature 2"}), "lacks feature 2 and has Feature 2 in addition: "),
+        (lambda t: t[[*t.columns, "feature 1"]], "the table has a column twice: "),
+        (lambda t: t.assign(**{"feature 1": "12,5"}), "column 'feature 1' holds .*, not numbers: "),
+        (lambda t: t.rename(columns=dict(zip(t.columns, range(6), strict=True))), "lacks feature 0, .* and has 0, 1, "),
+        (lambda t: t.mask(t > t.max().max() - 1e-9), "NaN or infinite"),
+    ],
+)
+def test_a_table_of_other_columns_is_refused(net_and_rows, changed, said):
+    net, rows = net_and_rows
+    with pytest.raises(ValueError, match=said):
+        net.predict(changed(rows))
 
 
 def test_parts_that_do_not_go_together_are_refused(tmp_path):

@@ -49,7 +49,8 @@ def file(tmp_path):
     """A function that writes a sweep over a table of 40 rows."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 2))
-    pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x @ (1, -2) + rng.normal(size=40)}).to_csv(tmp_path / "mine.csv")
+    table = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x @ (1, -2) + rng.normal(size=40)})
+    table.to_csv(tmp_path / "mine.csv", index=False)
 
     def write(strategies=f'map = "{QUICK}"', data='["mine.csv:y"]', splits=2, seeds=1, name="ard"):
         path = tmp_path / "s.toml"
