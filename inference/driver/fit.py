@@ -102,7 +102,8 @@ def bind(language: str, config: Any, model: Callable, x: Any, y: Any) -> tuple[A
         algorithm = strategies.implementation(config, language)(config, program, sites)
         if algorithm.refuse is not None:
             algorithm.refuse(x, y)
-        return algorithm._replace(owner=owner), sites.support
+        rows = getattr(config, "batch_size", None) or x.shape[0]
+        return algorithm._replace(owner=owner, work=sites.size * rows), sites.support
 
     algorithm, support = keep(owner, "algorithm", bound)
     check_support(support, y)

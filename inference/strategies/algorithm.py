@@ -22,6 +22,7 @@ class Algorithm(NamedTuple):
         a chain; None where there are none.
     refuse : ``(x, y) -> None``, which raises ValueError if the strategy does not apply to the program with such data;
         called once; None where there is nothing to see.
+    work : multiplications of a step, about: latent numbers times rows.
     owner : that of what is compiled for it (see `models.ppl.compiled`).
 
     In JAX, `key` is a key and the three functions are pure and traceable.  In torch, `key` is an integer that has
@@ -41,6 +42,7 @@ class Algorithm(NamedTuple):
     method: str = "vectorised"
     moments: Callable | None = None
     refuse: Callable | None = None
+    work: int = 0
     owner: Hashable = None
 
 

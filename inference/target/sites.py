@@ -1,5 +1,6 @@
 """The latent sites of a program, and who cannot sample them."""
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ class Sites(NamedTuple):
     instead : proper relatives, in words.
     pays_only : whether its law exists only as what a normal pays for it (the divergence), not for single weights.
     support : of y, a constraint of the language; None where y is no sample site.
+    size : how many numbers the latent sites are.
     """
 
     latent: tuple[str, ...]
@@ -32,6 +34,7 @@ class Sites(NamedTuple):
     instead: str = ""
     pays_only: bool = False
     support: Any = None
+    size: int = 0
 
 
 def described(latent: tuple[str, ...], discrete: tuple[str, ...], trace: dict[str, Any], learned: bool) -> Sites:
@@ -40,10 +43,11 @@ def described(latent: tuple[str, ...], discrete: tuple[str, ...], trace: dict[st
     learned_mark: dict[str, Any] | None = {"improper": LEARNED} if learned else None
     mark = next((mark for mark in marks if mark.get("improper")), learned_mark)
     support = trace["y"]["fn"].support if trace.get("y", {}).get("type") == "sample" else None
+    size = sum(math.prod(trace[name]["value"].shape) for name in latent)
     if mark is None:
-        return Sites(latent, discrete, support=support)
+        return Sites(latent, discrete, support=support, size=size)
     instead, pays_only = mark.get("instead", RELATIVES), bool(mark.get("pays_only"))
-    return Sites(latent, discrete, mark["improper"], instead, pays_only, support)
+    return Sites(latent, discrete, mark["improper"], instead, pays_only, support, size)
 
 
 def sites_of(model: Callable, x: Any, y: Any) -> Sites:

@@ -1,6 +1,8 @@
 """Blocks for Pyro strategies: plain loops, with torch seeded anew for every call."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from ...strategies.algorithm import Algorithm
 from ...target.sites import Arrays
 
 INIT, STEP, DRAW, AFTER_WARMUP = range(4)  # streams of seeds
+SMALL = 10_000_000  # multiplications of a step, below which threads wait for one another longer than they work
 
 
 class Engine:
@@ -32,7 +35,8 @@ class Engine:
 
     def block(self, step: int, record: int, count: int, thin: int, last: int) -> dict[str, Arrays]:
         """Run `count` records of `thin` steps, none beyond step `last`; arrays (chain, count, ...) by part and name."""
-        chains = [self._chain(chain, step, record, count, thin, last) for chain in range(len(self.state))]
+        with _threads(1 if self._algorithm.work < SMALL else torch.get_num_threads()):
+            chains = [self._chain(chain, step, record, count, thin, last) for chain in range(len(self.state))]
         return {
             part: {name: np.stack([np.stack([r[part][name] for r in rows]) for rows in chains]) for name in values}
             for part, values in chains[0][0].items()
@@ -69,6 +73,17 @@ class Engine:
             {k: np.stack([part[k] for part in parts]) for k in parts[0]} for parts in zip(*chains, strict=True)
         )
         return loc, scale
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for torch, and then as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _reseed(seed: int, x: Any) -> None:

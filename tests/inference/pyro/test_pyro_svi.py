@@ -81,14 +81,14 @@ def test_chains_do_not_share_parameters():
 
 
 def test_divergence_is_said_in_one_sentence():
-    with pytest.raises(FloatingPointError, match="loss is no longer finite"):
+    with pytest.raises(FloatingPointError, match="loss is not finite"):
         run(svi(guide="mean_field", steps=10, lr=1e30, draws=1), model())
 
 
 def test_no_mode_is_said_in_one_sentence():
     """The hierarchical posterior has an infinite spike at weight = scale = 0."""
     program = likelihoods.gaussian(mlp(3), prior(noises.half_cauchy(), "ard", "hierarchical"))
-    with pytest.raises(FloatingPointError, match="not positive definite"):
+    with pytest.raises(ValueError, match="not positive definite"):
         run(svi(guide="laplace", steps=5, draws=1), program)
 
 

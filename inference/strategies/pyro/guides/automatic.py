@@ -1,4 +1,4 @@
-"""The automatic guides, Pyro's: those of `..guides.automatic`, and the Laplace approximation, which is one here."""
+"""The automatic guides, Pyro's: those of `..guides.automatic`."""
 
 import warnings
 from collections.abc import Callable
@@ -20,7 +20,6 @@ AUTOGUIDES = {
     "mean_field": autoguide.AutoNormal,
     "low_rank": autoguide.AutoLowRankMultivariateNormal,
     "full_rank": autoguide.AutoMultivariateNormal,
-    "laplace": autoguide.AutoLaplaceApproximation,
     "flow": autoguide.AutoIAFNormal,
 }
 
@@ -33,13 +32,8 @@ class State(NamedTuple):
     params: Any
 
 
-def algorithm(
-    config: Any, model: Callable, sites: Sites, rate: Callable[[int], float], after_warmup: Callable | None = None
-) -> Algorithm:
-    """Bind an automatic guide to a Pyro program; `config` is an `SVI`, `rate` scales its lr.
-
-    `after_warmup` makes another guide of the fitted one, by ``(guide, x, y)``, before the first draw.
-    """
+def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], float]) -> Algorithm:
+    """Bind an automatic guide to a Pyro program; `config` is an `SVI`, `rate` scales its lr."""
     refuse_discrete(f"svi with guide {config.guide.name}", sites)
     refuse_pays_only(f"svi with guide {config.guide.name}", sites)
     program = on_rows(model)
@@ -63,12 +57,6 @@ def algorithm(
         return state, {"loss": loss}
 
     @on_device
-    def replaced(key: int, state: State, x: Any, y: Any) -> State:
-        assert after_warmup is not None
-        with pyro.get_param_store().scope(state.params):
-            return state._replace(guide=after_warmup(state.guide, x, y))
-
-    @on_device
     @torch.no_grad()
     def draw(key: int, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         with pyro.get_param_store().scope(state.params):
@@ -85,7 +73,7 @@ def algorithm(
     kwargs = {"approximation": config.guide.has_density, "method": "sequential"}
     if config.guide.name == "map":
         kwargs["refuse"] = no_pole
-    return of_guide(config, init, step, draw, after_warmup=replaced if after_warmup else None, **kwargs)
+    return of_guide(config, init, step, draw, **kwargs)
 
 
 def _autoguide(name: str, program: Callable) -> Callable:
