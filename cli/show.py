@@ -1,24 +1,44 @@
-"""``noisezoo show``: a noise and the prior that it induces."""
+"""``noisezoo show``: a noise and the prior that it induces, or a strategy and its settings."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .console import PriorArgument, one_sentence, print_line, print_table
+from .console import one_sentence, print_line, print_table
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def show(
-    prior: PriorArgument,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Save a figure of it here.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A noise (half_cauchy:scale=0.5), or a strategy (nuts, svi:guide=local)."),
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Save a figure of a noise here.")] = None,
 ) -> None:
-    """A noise and the prior it induces: what is known of it, its quantiles, and a figure."""
-    with one_sentence():
-        from ..models.catalogue import noise
+    """A noise and the prior it induces, with its quantiles and a figure; or a strategy and what its settings mean."""
+    from ..errors import unknown
+    from ..inference.strategies import STRATEGIES
 
-        show_noise(noise(prior), out)
+    with one_sentence():
+        if (kind := name.partition(":")[0]) in STRATEGIES:
+            return show_strategy(name)
+        from ..models.catalogue import NOISES, PRIORS, noise
+
+        if not (".py:" in name or name.endswith(".py")) and kind not in {**NOISES, **PRIORS}:
+            raise unknown("noise or strategy", kind, [*NOISES, *PRIORS, *STRATEGIES])
+        show_noise(noise(name), out)
+
+
+def show_strategy(spec: str) -> None:
+    """Print what a strategy does, and the meaning and the default of each of its settings."""
+    from ..inference.strategies.meanings import about
+
+    summary, tables = about(spec)
+    print_line(f"{spec}: {summary}", style="bold")
+    for title, rows in tables.items():
+        print_table(f"Settings: --with {title}", ("name", "default", "meaning"), rows)
 
 
 def show_noise(noise: Any, out: Path | None) -> None:

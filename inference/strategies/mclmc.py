@@ -38,7 +38,9 @@ SHARES = {"diagonal": (0.3, 0.3, 0.3), "unit": (0.3, 0.4, 0.3)}  # of a round: s
 class MCLMC:
     """Settings of `mclmc`.
 
-    warmup, draws, thin : steps of tuning, draws per chain, steps per draw; a step takes two gradients.
+    warmup : steps of tuning, per chain; a step takes two gradients.
+    draws : posterior draws, per chain.
+    thin : steps per draw.
     chains : independent chains, each of which tunes itself.
     energy_variance : wanted variance of the energy change of a step, per coordinate; smaller for smaller steps and less
         bias.  BlackJAX's own default is 5e-4.

@@ -28,7 +28,8 @@ State = Any  # NumPyro's HMCState, or GibbsState
 class NUTS:
     """Settings of `nuts`.
 
-    warmup, draws : steps of adaptation, then posterior draws, per chain.
+    warmup : steps of adaptation, per chain.
+    draws : posterior draws after that, per chain.
     chains : independent chains.
     mass : ``diagonal`` or ``dense`` mass matrix.
     target_accept : acceptance probability that the step size aims at; nearer 1 for fewer divergences.

@@ -36,7 +36,9 @@ SCHEDULES = ("polynomial", "cyclical")
 class SGMCMC:
     """Settings of every stochastic-gradient sampler.
 
-    warmup, draws, thin : steps before the first draw, draws per chain, steps per draw.
+    warmup : steps before the first draw.
+    draws : posterior draws, per chain.
+    thin : steps per draw.
     step_size : e_0, in units of a learning rate on the mean loss.
     decay : exponent of the ``polynomial`` schedule; 0 for a constant step.
     schedule : ``polynomial`` or ``cyclical``.

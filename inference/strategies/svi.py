@@ -22,8 +22,8 @@ class SVI:
 
     guide : the settings of a guide, such as ``Local(kl_warmup=1000)``; the classes are in `guides`.
     steps : gradient steps.
-    lr : Adam's learning rate, constant at first.
-    decay : the share of the steps, the last ones, over which it then falls to zero, linearly.
+    lr : Adam's learning rate.
+    decay : the share of the steps, the last ones, over which the learning rate falls to zero, linearly.
     batch_size : rows per step, drawn with replacement; None for all.
     particles : draws of the guide per gradient.
     draws : posterior draws taken from the fitted guide, per chain.
