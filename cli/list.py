@@ -38,5 +38,5 @@ def list_(
         ("name", "what it does"),
         [(k, v.summary) for k, v in STRATEGIES.items()],
     )
-    print_table("Guides: --with svi:guide=NAME", ("name", "what it is"), [(k, v.summary) for k, v in GUIDES.items()])
+    print_table("Guides: --with svi:guide=GUIDE", ("name", "what it is"), [(k, v.summary) for k, v in GUIDES.items()])
     print_table("Data sets: --data, or FILE.csv:TARGET", ("name", "task", "rows x features", "title"), data)

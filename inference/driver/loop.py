@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..strategies import STRATEGIES
 from ..strategies.algorithm import Algorithm
 from ..target.sites import Arrays
 from .checkpoint import Checkpoint
@@ -91,5 +92,5 @@ def check_finite(strategy: str, step: int, block: dict[str, Arrays]) -> None:
     if broken:
         raise FloatingPointError(
             f"{strategy} stopped soon after step {step}: {broken[0]} is no longer finite; "
-            "a smaller lr or step_size may help"
+            f"{STRATEGIES[strategy].steadier} may help"
         )

@@ -11,6 +11,7 @@ ten million numbers are left out.
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import xarray as xr
 from ...models.ppl import language
 from .. import files
 from ..driver.result import Fit
-from ..target.sites import Arrays
+from ..target.sites import Arrays, no_nuts
 from .functionals import functionals, layers_with
 from .predict import Prediction, predict, prior_draws
 
@@ -83,7 +84,8 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
             k: (("chain", *drawn[s].dims[2:]), v) for k, v in sites.items() if (s := k.removesuffix(".sd")) in drawn
         }
         tree["moments" if fit.independent_chains or fit.approximation else "guide"] = xr.DataTree(xr.Dataset(moments))
-    tree.attrs.update(_facts(fit, data, seed, no_prior))
+    sites = import_module(f"..target.{fit.ppl}.density", __package__).sites(model, x, y)
+    tree.attrs.update(_facts(fit, data, seed, no_prior, no_nuts(sites, fit.ppl)))
     return tree
 
 
@@ -159,7 +161,7 @@ def _unit_dims(layer: str, parameter: str, shape: tuple[int, ...], unit_in: int)
     return unit_dims[: len(shape)]
 
 
-def _facts(fit: Fit, data: Any, seed: int, no_prior: str) -> dict[str, Any]:
+def _facts(fit: Fit, data: Any, seed: int, no_prior: str, no_nuts: str) -> dict[str, Any]:
     """Attributes of the tree, all of them kinds that netCDF holds."""
     attributes = {
         "strategy": fit.strategy,
@@ -176,6 +178,7 @@ def _facts(fit: Fit, data: Any, seed: int, no_prior: str) -> dict[str, Any]:
         "y_mean": float(data.y_mean),
         "y_scale": float(data.y_scale),
         "prior_note": no_prior,
+        "no_nuts": no_nuts,
         "stopped": fit.stopped,
         "versions": json.dumps({name: version(name) for name in VERSIONS}),
     }

@@ -14,7 +14,8 @@ from numpyro.infer.gibbs import discrete_latent_sites
 
 from ...errors import unknown
 from ..target.numpyro.density import uniform
-from ..target.sites import Sites, refuse_improper, without_function
+from ..target.numpyro.discrete import by_coordinate
+from ..target.sites import Sites, refuse_endless, refuse_improper, without_function
 from .algorithm import Algorithm
 
 METHODS = ("auto", "vectorised", "sequential", "parallel")
@@ -60,9 +61,10 @@ class NUTS:
 
 
 def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
-    """Bind `nuts` to a NumPyro program ``model(x, y)``; raises ValueError if its prior is improper."""
+    """Bind `nuts` to a NumPyro program ``model(x, y)``; raises ValueError if its prior is improper or endless."""
     refuse_improper("nuts", sites)
-    kernel = _kernel(config, model, bool(sites.discrete))
+    refuse_endless("nuts", sites)
+    kernel = _kernel(config, by_coordinate(model) if sites.discrete else model, bool(sites.discrete))
 
     def init(key: Any, x: Any, y: Any) -> State:
         return kernel.init(key, config.warmup, None, (x, y), {})

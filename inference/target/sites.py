@@ -16,6 +16,7 @@ class Sites(NamedTuple):
     """What a program samples.
 
     latent, discrete : names of the latent sites, and of the discrete ones among them.
+    endless : of those, the ones that Gibbs steps cannot go through: their support is not 0, 1, ..., K.
     improper : why its prior is improper, "" if it is proper.
     instead : proper relatives, in words.
     """
@@ -24,21 +25,48 @@ class Sites(NamedTuple):
     discrete: tuple[str, ...]
     improper: str = ""
     instead: str = ""
+    endless: tuple[str, ...] = ()
 
 
-def described(latent: tuple[str, ...], discrete: tuple[str, ...], marks: list[dict[str, Any]], learned: bool) -> Sites:
+def described(
+    latent: tuple[str, ...],
+    discrete: tuple[str, ...],
+    marks: list[dict[str, Any]],
+    learned: bool,
+    endless: tuple[str, ...] = (),
+) -> Sites:
     """The sites of a program; `marks` are the ``infer`` of its sample sites, `learned` whether it has parameters."""
-    mark = next((mark for mark in marks if mark.get("improper")), {"improper": LEARNED} if learned else None)
-    return Sites(latent, discrete, *((mark["improper"], mark.get("instead", RELATIVES)) if mark else ()))
+    mark = next((mark for mark in marks if mark.get("improper")), {"improper": LEARNED} if learned else {})
+    instead = mark.get("instead", RELATIVES) if mark else ""
+    return Sites(latent, discrete, mark.get("improper", ""), instead, endless)
 
 
-def refuse_discrete(strategy: str, sites: Sites) -> None:
-    """Raise ValueError if the program has discrete sites, which a gradient cannot move."""
+def refuse_discrete(strategy: str, sites: Sites, nuts: str = "nuts (Gibbs inside)") -> None:
+    """Raise ValueError if the program has discrete sites, which a gradient cannot move; `nuts` is the first way out."""
     if sites.discrete:
+        ways = "" if sites.endless else f"{nuts}, "
         raise ValueError(
-            f"{strategy} needs continuous scales, and {sites.discrete[0]} is discrete; use nuts (Gibbs inside), "
-            "svi:guide=dropout, or the continuous stand-in, beta"
+            f"{strategy} needs continuous scales, and {sites.discrete[0]} is discrete; use {ways}svi:guide=dropout, "
+            "or the continuous stand-in, beta"
         )
+
+
+def refuse_endless(strategy: str, sites: Sites) -> None:
+    """Raise ValueError if the program has a discrete site that Gibbs steps cannot go through."""
+    if sites.endless:
+        raise ValueError(
+            f"{strategy} goes through the values of a discrete scale, and those of {sites.endless[0]} are not "
+            "0, 1, ..., K; use a Bernoulli, Categorical or Binomial law, svi:guide=dropout, or a continuous noise"
+        )
+
+
+def no_nuts(sites: Sites, language: str) -> str:
+    """Why `nuts` does not apply to a program in a language, in a few words; "" if it does."""
+    if sites.improper:
+        return f"the {sites.improper} prior is improper"
+    if sites.discrete and language == "pyro":
+        return "Pyro has no Gibbs steps for discrete scales, NumPyro has"
+    return "Gibbs steps cannot go through the values of its discrete scales" if sites.endless else ""
 
 
 def refuse_improper(strategy: str, sites: Sites) -> None:

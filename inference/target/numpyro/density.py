@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from numpyro import handlers
-from numpyro.infer.gibbs import discrete_latent_sites, latent_sample_sites, prototype_trace
+from numpyro.infer.gibbs import latent_sample_sites, prototype_trace
 from numpyro.infer.initialization import init_to_uniform
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from ..sites import Sites, described, without_function
+from .discrete import is_countable
 
 
 def sites(model: Callable, x: Any, y: Any) -> Sites:
@@ -21,7 +22,10 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
         trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
         marks = [s["infer"] for s in trace.values() if s["type"] == "sample"]
         learned = any(s["type"] == "param" for s in trace.values())
-        traced.append(described(latent_sample_sites(trace), discrete_latent_sites(trace), marks, learned))
+        latent = latent_sample_sites(trace)
+        discrete = tuple(name for name in latent if trace[name]["fn"].support.is_discrete)
+        endless = tuple(name for name in discrete if not is_countable(trace[name]["fn"]))
+        traced.append(described(latent, discrete, marks, learned, endless))
 
     jax.eval_shape(trace_sites, x, y)
     return traced[0]

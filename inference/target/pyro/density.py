@@ -12,6 +12,7 @@ from pyro.infer.autoguide.initialization import InitMessenger
 from torch.distributions import biject_to
 
 from ..sites import Sites, described, without_function
+from ..sites import refuse_discrete as refuse_discrete_sites
 
 TRIES = 100  # starts tried before the program is given up
 
@@ -28,16 +29,13 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
     sites = latent(trace)
     marks = [site["infer"] for site in sites.values()]
     discrete = tuple(k for k, site in sites.items() if site["fn"].support.is_discrete)
-    return described(tuple(sites), discrete, marks, bool(trace.param_nodes))
+    endless = tuple(name for name in discrete if not sites[name]["fn"].has_enumerate_support)
+    return described(tuple(sites), discrete, marks, bool(trace.param_nodes), endless)
 
 
 def refuse_discrete(strategy: str, sites: Sites) -> None:
     """Raise ValueError if the program has discrete sites, which a gradient cannot move."""
-    if sites.discrete:
-        raise ValueError(
-            f"{strategy} under Pyro needs continuous scales, and {sites.discrete[0]} is discrete; use nuts under "
-            "NumPyro (Gibbs inside), svi:guide=dropout, or the continuous stand-in, beta"
-        )
+    refuse_discrete_sites(f"{strategy} under Pyro", sites, "nuts under NumPyro (Gibbs inside)")
 
 
 def on_rows(program: Callable) -> Callable:
