@@ -7,6 +7,7 @@ import typer
 
 from .console import one_sentence, print_line, print_table
 
+DRAWS = 20_000
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -43,30 +44,45 @@ def show_strategy(spec: str) -> None:
 
 def show_noise(noise: Any, out: Path | None) -> None:
     """Print what is known of a noise and its quantiles; save its figure."""
-    law = noise.law() if noise.law else None
+    law, draws = noise.law() if noise.law else None, _draws(noise) if noise.proper else None
     properties = {
         "prior on a weight": noise.prior or "not named",
-        "law of scale^2": "improper" if not noise.proper else _law(law) if law else "not known",
+        "law of scale^2": "improper" if draws is None else _law(law) if law else "not known",
         "p(weight)": "closed form" if noise.closed_form else "by quadrature" if law else "averaged over draws",
         "M-step of the scale": "closed form" if noise.m_step else "none in closed form",
-        "proper": "yes" if noise.proper else "no: it has no draws, and NUTS and SGLD no posterior",
+        "proper": "no: it has no draws, and NUTS and SGLD no posterior" if draws is None else "yes",
         "source": noise.source or "not given",
     }
+    if draws is None and not noise.closed_form:
+        properties["p(weight)"] = "not known"
     print_table(str(noise), ("", ""), properties.items(), header=False)
-    if noise.proper:
-        import numpy as np
-
-        from ..models.noises.draws import draw_scales, draw_weights
-
-        draws = {"scale": draw_scales(noise, 20_000), "weight": np.abs(draw_weights(noise, 20_000))}
-        rows = [(f"|{k}|", *(f"{q:.3g}" for q in np.quantile(np.abs(v), QUANTILES))) for k, v in draws.items()]
-        print_table("Quantiles at sigma0 = 1, of 20,000 draws", ("", *(f"{q:.0%}" for q in QUANTILES)), rows)
+    if draws is not None:
+        print_table(f"Quantiles at sigma0 = 1, of {DRAWS:,} draws", ("", *(f"{q:.0%}" for q in QUANTILES)), draws)
     if out:
         from ..inference.files import through
         from ..models.views.noises import plot_noise
 
         through(out, lambda part: plot_noise(noise).savefig(part, dpi=130))
         print_line(f"figure: {out}")
+
+
+def _draws(noise: Any) -> list[tuple[str, ...]] | None:
+    """Rows of quantiles of scales and of weights; None for an improper noise, whether it says so or not."""
+    import numpy as np
+
+    from ..models.noises.draws import draw_scales, draw_weights
+    from ..models.ppl.programs import Improper
+
+    try:
+        draws = {"|scale|": np.abs(draw_scales(noise, DRAWS)), "|weight|": np.abs(draw_weights(noise, DRAWS))}
+    except Improper:
+        return None
+    for name, values in draws.items():
+        if broken := np.sum(~np.isfinite(values)):
+            raise ValueError(f"{noise}: {broken} of {DRAWS:,} draws of {name} overflow; choose less extreme settings")
+        if not np.any(values):
+            raise ValueError(f"{noise}: all of {DRAWS:,} draws of {name} are zero; choose less extreme settings")
+    return [(name, *(f"{q:.3g}" for q in np.quantile(values, QUANTILES))) for name, values in draws.items()]
 
 
 def _law(law: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import line_of_own_file
 from .noises import Noise, as_noise
 from .noises.draws import draw_scales
 from .ppl import language, ppl
@@ -61,8 +62,8 @@ def _of_run(noise: Noise, name: str, shape: tuple[int, ...]) -> list[str]:
     except NotImplementedError:
         return [f"{WARNING}it is improper: no draws, and no NUTS; declare that by Noise(f, name, proper=False)"]
     except Exception as error:
-        message = str(error).strip().split("\n")[0]
-        return [f"in {label} it raises {type(error).__name__} at shape {shape}: {message}"]
+        message, place = str(error).strip().split("\n")[0], line_of_own_file(error)
+        return [f"in {label} it raises {type(error).__name__} at shape {shape}{place and f' ({place})'}: {message}"]
     problems = [_of_value(returned[0], name, shape), *(_of_site(site, shape) for site in sites.values())]
     if problems[0] is None and not np.array_equal(*map(_numpy, returned), equal_nan=True):
         problems.append("it gives other scales at the same seed: draw only through p.sample")

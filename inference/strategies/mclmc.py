@@ -26,6 +26,7 @@ from ..target.numpyro.density import constrain, potential, start
 from ..target.sites import Sites, refuse_discrete, refuse_improper
 from .algorithm import Algorithm
 from .nuts import METHODS, chain_method
+from .settings import check_numbers
 
 MASSES = ("diagonal", "unit")
 GRADIENTS = 2  # of a step of BlackJAX's integrator (McLachlan's)
@@ -58,6 +59,7 @@ class MCLMC:
     method: str = "auto"
 
     def __post_init__(self) -> None:
+        check_numbers("mclmc", self)
         if self.mass not in MASSES:
             raise unknown("mass", self.mass, MASSES)
         if self.method not in METHODS:

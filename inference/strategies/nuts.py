@@ -17,9 +17,11 @@ from ..target.numpyro.density import uniform
 from ..target.numpyro.discrete import by_coordinate
 from ..target.sites import Sites, refuse_endless, refuse_improper, without_function
 from .algorithm import Algorithm
+from .settings import check_numbers
 
 METHODS = ("auto", "vectorised", "sequential", "parallel")
 MASSES = ("diagonal", "dense")
+DEEPEST = 30  # tree, whose leaves are still counted in 32 bits
 
 
 State = Any  # NumPyro's HMCState, or GibbsState
@@ -49,6 +51,7 @@ class NUTS:
     method: str = "auto"
 
     def __post_init__(self) -> None:
+        check_numbers("nuts", self)
         if self.mass not in MASSES:
             raise unknown("mass", self.mass, MASSES)
         if self.method not in METHODS:
@@ -58,6 +61,8 @@ class NUTS:
         for name in ("warmup", "draws", "chains", "max_tree_depth"):
             if getattr(self, name) < 1:
                 raise ValueError(f"nuts: {name} must be at least 1, got {getattr(self, name)}")
+        if self.max_tree_depth > DEEPEST:
+            raise ValueError(f"nuts: max_tree_depth must be at most {DEEPEST}, got {self.max_tree_depth}")
 
 
 def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:

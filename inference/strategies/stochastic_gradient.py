@@ -28,6 +28,7 @@ from ...errors import unknown
 from ..target.numpyro.density import constrain, draw_rows, potential, start
 from ..target.sites import Sites, refuse_discrete, refuse_improper
 from .algorithm import Algorithm
+from .settings import check_numbers
 
 SCHEDULES = ("polynomial", "cyclical")
 
@@ -65,6 +66,7 @@ class SGMCMC:
 
     def __post_init__(self) -> None:
         name = self.name
+        check_numbers(name, self)
         for setting in ("warmup", "draws", "thin", "step_size", "temperature", "chains"):
             if not 0 < getattr(self, setting) < math.inf:
                 raise ValueError(f"{name}: {setting} must be positive and finite, got {getattr(self, setting)}")

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...errors import unknown
+from ...errors import check_seed, check_size, unknown
 from ...models import catalogue
 from ...models.ppl import language
 from ..strategies.parse import given, parse
@@ -154,8 +154,8 @@ def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
         _check_keys("setting of a model", settings, MODEL)
         complete = DEFAULTS | {key: _typed(key, value, MODEL[key]) for key, value in settings.items()}
         for key in ("sigma0", "precision"):
-            if complete[key] is not None and not complete[key] > 0:
-                raise ValueError(f"{key} must be positive, got {complete[key]}")
+            if complete[key] is not None:
+                check_size(key, complete[key])
         parts(_located(complete, folder))
         return complete
 
@@ -209,6 +209,7 @@ def _cells(where: str, grid: dict[str, Any], models: dict[str, Any], strategies:
         methods = _chosen("strategy", grid.get("strategies", list(strategies)), strategies)
         data = _listed("data", grid["data"])
         splits, seeds = (_numbers(key, grid.get(key, 1)) for key in ("splits", "seeds"))
+        check_seed(max(seeds))
         for name in data:
             _check_data(name, max(splits))
     return [

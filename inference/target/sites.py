@@ -41,6 +41,13 @@ def described(
     return Sites(latent, discrete, mark.get("improper", ""), instead, endless)
 
 
+def mark(law: Any, infer: dict[str, Any]) -> dict[str, Any]:
+    """The ``infer`` of a sample site; of a flat law it says that it is improper, whether its author does or not."""
+    while hasattr(law, "base_dist"):
+        law = law.base_dist
+    return {"improper": "flat", **infer} if type(law).__name__ == "ImproperUniform" else infer
+
+
 def refuse_discrete(strategy: str, sites: Sites, nuts: str = "nuts (Gibbs inside)") -> None:
     """Raise ValueError if the program has discrete sites, which a gradient cannot move; `nuts` is the first way out."""
     if sites.discrete:

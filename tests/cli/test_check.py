@@ -43,3 +43,17 @@ def test_what_check_says_is_what_compare_does(noisezoo, compare, tmp_path):
     output = compare(tmp_path / "endless", prior=f"{tmp_path}/discrete.py:endless", with_=quick, code=1)
     assert "nuts  failed: nuts goes through the values of a discrete scale" in output
     assert "nuts is no reference" in output  # and is not what the verdict of svi advises
+
+
+FLAT = """
+def flat(p, name, shape):
+    return p.sample(name, p.dist.ImproperUniform(p.dist.constraints.positive, shape, ()).to_event(len(shape)))
+"""
+
+
+def test_an_improper_noise_is_said_to_be_improper_whether_its_author_says_so_or_not(noisezoo, tmp_path):
+    (tmp_path / "flat.py").write_text(FLAT)
+    output = " ".join(noisezoo("check", f"{tmp_path}/flat.py:flat").split())
+    assert "warning: it is improper" in output and "proper no: it has no draws" in output
+    assert "nuts" in output.partition("not under")[2] and "the flat prior is improper" in output
+    assert "proper no: it has no draws" in " ".join(noisezoo("show", f"{tmp_path}/flat.py:flat").split())

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from ....models.laws.m_steps import MStep
 from ....models.ppl import PPL
-from ..settings import check_choice, check_not_negative, check_positive
+from ..settings import check_choice, check_not_negative, check_numbers, check_positive
 from . import m_step
 
 UNREGISTERED = (
@@ -64,6 +64,7 @@ class Normals:
     start: str | None = None
 
     def __post_init__(self) -> None:
+        check_numbers("svi", self)
         check_choice(self, kl=("sum", "mean"), parameters=("sigma", "alpha"))
         check_positive("svi", self, "init_scale", "alpha", "log_alpha_clip")
         check_not_negative("svi", self, "kl_weight", "pretrain", "kl_warmup")

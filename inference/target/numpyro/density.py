@@ -10,7 +10,7 @@ from numpyro.infer.gibbs import latent_sample_sites, prototype_trace
 from numpyro.infer.initialization import init_to_uniform
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
-from ..sites import Sites, described, without_function
+from ..sites import Sites, described, mark, without_function
 from .discrete import is_countable
 
 
@@ -20,7 +20,7 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
 
     def trace_sites(x: Any, y: Any) -> None:
         trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
-        marks = [s["infer"] for s in trace.values() if s["type"] == "sample"]
+        marks = [mark(s["fn"], s["infer"]) for s in trace.values() if s["type"] == "sample"]
         learned = any(s["type"] == "param" for s in trace.values())
         latent = latent_sample_sites(trace)
         discrete = tuple(name for name in latent if trace[name]["fn"].support.is_discrete)

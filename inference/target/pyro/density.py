@@ -11,7 +11,7 @@ from pyro import poutine
 from pyro.infer.autoguide.initialization import InitMessenger
 from torch.distributions import biject_to
 
-from ..sites import Sites, described, without_function
+from ..sites import Sites, described, mark, without_function
 from ..sites import refuse_discrete as refuse_discrete_sites
 
 TRIES = 100  # starts tried before the program is given up
@@ -27,7 +27,7 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
     with untouched(x):
         trace: Any = poutine.trace(started(model)).get_trace(x[:2], y[:2])
     sites = latent(trace)
-    marks = [site["infer"] for site in sites.values()]
+    marks = [mark(site["fn"], site["infer"]) for site in sites.values()]
     discrete = tuple(k for k, site in sites.items() if site["fn"].support.is_discrete)
     endless = tuple(name for name in discrete if not sites[name]["fn"].has_enumerate_support)
     return described(tuple(sites), discrete, marks, bool(trace.param_nodes), endless)
