@@ -2,13 +2,14 @@
 
 import typer
 
-from .console import FAILED, PriorArgument, one_sentence, print_line
+from .console import FAILED, PriorArgument, one_sentence, print_line, print_table
 from .show import show_noise
 
 
 def check(prior: PriorArgument) -> None:
-    """Tell the author of a noise what is wrong with it, or show its prior."""
+    """Tell the author of a noise what is wrong with it, or show its prior and which strategies run under it."""
     with one_sentence():
+        from ..inference.runs.applicable import in_words, refusals
         from ..models.catalogue import noise
         from ..models.check import WARNING, check_noise
 
@@ -22,3 +23,4 @@ def check(prior: PriorArgument) -> None:
         if not messages:
             print_line(f"{checked.name}: nothing is wrong with it.", "green")
         show_noise(checked, None)
+        print_table("Strategies", ("", ""), in_words(refusals(checked)), header=False)

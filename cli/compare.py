@@ -17,7 +17,7 @@ def compare(
         list[str],
         typer.Option(
             "--with",
-            help="Strategies with their settings, at once or one at a time: svi:guide=low_rank,steps=5000,nuts.",
+            help="Strategies and settings, at once or one at a time: svi:steps=5000,nuts. See noisezoo show svi.",
             show_default="svi,nuts,sgld",
         ),
     ] = ["svi,nuts,sgld"],  # noqa: B006  typer reads it only

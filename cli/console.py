@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import line_of_own_file, sentence
+
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 WRONG = (ValueError, TypeError, ImportError, OSError)  # what bad input raises
 PIPE_WIDTH = 120  # columns where the output is not a terminal
@@ -22,12 +24,19 @@ PriorArgument = Annotated[
 
 @contextmanager
 def one_sentence(kinds: Any = WRONG, code: int = BAD_INPUT) -> Iterator[None]:
-    """Say what is wrong, by default with the input, in one sentence instead of a traceback."""
+    """Say what is wrong, by default with the input, in one sentence instead of a traceback.
+
+    Whatever goes wrong in a file of the user's own is input, too.
+    """
     try:
         yield
-    except kinds as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]noisezoo:[/] {escape(' '.join(str(error).split()))}")
-        raise typer.Exit(code) from None
+    except Exception as error:
+        own = bool(line_of_own_file(error))
+        if not (own or isinstance(error, kinds)):
+            raise
+        text = " ".join(str(error).split()) if not own and str(error) else sentence(error)
+        Console(stderr=True, soft_wrap=True).print(f"[red]noisezoo:[/] {escape(text)}")
+        raise typer.Exit(BAD_INPUT if own else code) from None
 
 
 def console() -> Console:

@@ -1,10 +1,22 @@
 """``noisezoo list``: what there is."""
 
-from .console import print_table
+from typing import Annotated
+
+import typer
+
+from .console import one_sentence, print_table
+from .show import show_strategy
 
 
-def list_() -> None:
+def list_(
+    strategy: Annotated[
+        str | None, typer.Argument(metavar="[STRATEGY]", help="Its settings instead, as show does.", show_default=False)
+    ] = None,
+) -> None:
     """What there is: noises and the priors they induce, structures, networks, strategies, data sets."""
+    if strategy is not None:
+        with one_sentence():
+            return show_strategy(strategy)
     from ..data.catalogue import CATALOGUE
     from ..inference.strategies import STRATEGIES
     from ..inference.strategies.guides import GUIDES
@@ -21,6 +33,10 @@ def list_() -> None:
     print_table("Structures: --structure", ("name", "who shares a scale"), structures)
     print_table("Forms: --form", ("name", "what is sampled"), FORM_MEANINGS.items())
     print_table("Networks: --network", ("write", "what it is"), EXAMPLES.items())
-    print_table("Strategies: --with", ("name", "what it does"), [(k, v.summary) for k, v in STRATEGIES.items()])
-    print_table("Guides: --with svi:guide=NAME", ("name", "what it is"), [(k, v.summary) for k, v in GUIDES.items()])
+    print_table(
+        "Strategies: --with; settings: noisezoo show NAME",
+        ("name", "what it does"),
+        [(k, v.summary) for k, v in STRATEGIES.items()],
+    )
+    print_table("Guides: --with svi:guide=GUIDE", ("name", "what it is"), [(k, v.summary) for k, v in GUIDES.items()])
     print_table("Data sets: --data, or FILE.csv:TARGET", ("name", "task", "rows x features", "title"), data)

@@ -5,11 +5,13 @@
 """
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..errors import line_of_own_file
 from .noises import Noise, as_noise
 from .noises.draws import draw_scales
 from .ppl import language, ppl
@@ -60,9 +62,9 @@ def _of_run(noise: Noise, name: str, shape: tuple[int, ...]) -> list[str]:
     except NotImplementedError:
         return [f"{WARNING}it is improper: no draws, and no NUTS; declare that by Noise(f, name, proper=False)"]
     except Exception as error:
-        message = str(error).strip().split("\n")[0]
-        return [f"in {label} it raises {type(error).__name__} at shape {shape}: {message}"]
-    problems = [_of_value(returned[0], name, shape), *map(_of_site, sites.values())]
+        message, place = str(error).strip().split("\n")[0], line_of_own_file(error)
+        return [f"in {label} it raises {type(error).__name__} at shape {shape}{place and f' ({place})'}: {message}"]
+    problems = [_of_value(returned[0], name, shape), *(_of_site(site, shape) for site in sites.values())]
     if problems[0] is None and not np.array_equal(*map(_numpy, returned), equal_nan=True):
         problems.append("it gives other scales at the same seed: draw only through p.sample")
     return [problem for problem in problems if problem]
@@ -90,16 +92,21 @@ def _of_value(scales: Any, name: str, shape: tuple[int, ...]) -> str | None:
     return None
 
 
-def _of_site(site: dict[str, Any]) -> str | None:
+def _of_site(site: dict[str, Any], shape: tuple[int, ...]) -> str | None:
     name, kind = site["name"], site["type"]
     if kind not in ("sample", "deterministic", "param", "plate") or name in ("_INPUT", "_RETURN"):
         return None
+    inside, plated = name.replace(NAME, "{name}", 1), bool(site.get("cond_indep_stack"))
     if name != NAME and not name.startswith(f"{NAME}."):
-        return f"its site {name!r} does not start with the name that it is given: call it f'{{name}}.{name}'"
-    plated = bool(site.get("cond_indep_stack"))
-    if kind == "sample" and not plated and tuple(getattr(site["fn"], "batch_shape", ())):
-        inside = name.replace(NAME, "{name}", 1)
-        return f"its site f'{inside}' has a batch shape: end its distribution with .to_event(len(shape))"
+        own = ".".join(re.findall(r"\w+", inside.replace("{name}", ""))).strip("_") or "more"
+        if inside == name:
+            fix = f"call it f'{{name}}.{own}', or name if it is the scale itself"
+            return f"its site {name!r} does not start with the name that it is given: {fix}"
+        return f"its site f'{inside}' has no dot after the name that it is given: call it f'{{name}}.{own}'"
+    axes = len(tuple(getattr(site["fn"], "batch_shape", ()))) if kind == "sample" and not plated else 0
+    if axes:
+        n = "len(shape)" if axes == len(shape) else str(axes)
+        return f"its site f'{inside}' has a batch shape: end its distribution with .to_event({n})"
     return None
 
 
@@ -124,17 +131,20 @@ def _of_log_joint(noise: Noise) -> list[str]:
     return [f"{WARNING}its log joint at the same draw is {ours:.6g} in NumPyro and {theirs:.6g} in Pyro"]
 
 
-def _values(noise: Noise) -> dict[str, np.ndarray]:
-    """A NumPyro draw of the latent sites at shape (3,); ones for an improper noise."""
-    sites = _trace(noise, "numpyro", (3,), [])
+def _values(noise: Noise, name: str = "numpyro") -> dict[str, np.ndarray]:
+    """A draw of the latent sites at shape (3,); ones for an improper noise."""
+    sites = _trace(noise, name, (3,), [])
     latent = (s for s in sites.values() if s["type"] == "sample" and not s["is_observed"])
-    return {s["name"]: np.array(s["value"], np.float32) for s in latent}
+    return {s["name"]: _numpy(s["value"]) for s in latent}
 
 
 def _log_joint(noise: Noise, name: str, values: dict[str, np.ndarray]) -> float:
+    """The log joint at these values, as numbers of the types that the language draws."""
     xp = language(name).xp
     program = lambda x: noise.program(ppl(x), NAME, (3,))  # noqa: E731
-    return float(log_joint(program, {k: xp.asarray(v) for k, v in values.items()}, xp.ones(3)))
+    types = {k: v.dtype for k, v in _values(noise, name).items()}
+    given = {k: xp.asarray(np.array(v, types.get(k, v.dtype))) for k, v in values.items()}
+    return float(log_joint(program, given, xp.ones(3)))
 
 
 def _numpy(scales: Any) -> np.ndarray:

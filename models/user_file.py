@@ -2,11 +2,13 @@
 
 import inspect
 import sys
+from dataclasses import replace
+from functools import wraps
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from ..errors import unknown
+from ..errors import OWN_FILES, line_of_own_file, unknown
 from .noises import Noise, as_noise
 
 
@@ -31,7 +33,7 @@ def from_file(spec: str) -> Noise:
     if not callable(function):
         kind = type(function).__name__
         raise TypeError(f"{name} in {file} is a {kind}; a noise is a function (p, name, shape) -> scales")
-    return as_noise(function)
+    return _without_exit(as_noise(function))
 
 
 def _run(path: Path) -> Any:
@@ -40,28 +42,32 @@ def _run(path: Path) -> Any:
     spec = spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # a file that ends in .py always has both
     module = module_from_spec(spec)
+    OWN_FILES[spec.origin or str(path)] = str(path)
     sys.modules[name] = module
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        line = error.lineno if isinstance(error, SyntaxError) else _line(error, path)
-        place = f"{path}, line {line}" if line else str(path)
+        sys.modules.pop(name, None)
+        broken = f"{path}, line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        place = broken or line_of_own_file(error) or str(path)
         raise ImportError(f"{place} does not import: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
     return module
 
 
-def _line(error: BaseException, path: Path) -> int | None:
-    """The last line of the file `path` that `error` came through."""
-    trace, line = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+def _without_exit(noise: Noise) -> Noise:
+    """The noise, whose program raises RuntimeError where it would end the process."""
+
+    @wraps(noise.program)
+    def program(p: Any, name: str, shape: tuple[int, ...]) -> Any:
+        try:
+            return noise.program(p, name, shape)
+        except SystemExit as error:
+            raise RuntimeError("the noise ends the program; let it return scales instead") from error
+
+    return replace(noise, program=program)
 
 
 def _is_own(name: str, value: Any, module: Any) -> bool:

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ...errors import check_seed
 from ...models.ppl import PPL, ppl
 from ...models.ppl.compiled import keep
 from .. import strategies
@@ -48,10 +49,12 @@ def fit(
     watch : called a hundred times while a guide of independent normals is fitted, with its means and standard
         deviations by site; what it returns, numbers by name, goes into the history.
 
-    Raises ValueError if the strategy does not apply to the program or the data are bad, and FloatingPointError if the
-    run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so; before that it is raised.
+    Raises ValueError if the strategy does not apply to the program or the data or the seed are bad, and
+    FloatingPointError if the run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so;
+    before that it is raised.
     """
     language = checked(config, x, y)
+    check_seed(seed)
     return fit_checked(language, model, config, x, y, seed, progress, checkpoint, watch)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ... import interrupt
+from ..strategies import STRATEGIES
 from ..strategies.algorithm import Algorithm
 from ..target.sites import Arrays
 from .checkpoint import Checkpoint
@@ -96,5 +97,5 @@ def check_finite(strategy: str, step: int, block: dict[str, Arrays]) -> None:
         first = "standardise x and y if they are large; else " if step == 0 else ""
         raise FloatingPointError(
             f"{strategy} stopped soon after step {step}: {broken[0]} is not finite; "
-            f"{first}a smaller lr or step_size may help"
+            f"{first}{STRATEGIES[strategy].steadier} may help"
         )

@@ -21,7 +21,7 @@ import xarray as xr
 from ...models.ppl import language
 from .. import files
 from ..driver.result import Fit
-from ..target.sites import LEARNED, Arrays, sites_of
+from ..target.sites import LEARNED, Arrays, no_nuts, sites_of
 from ..target.support import check_task
 from .functionals import functionals, layers_with
 from .predict import Prediction, predict, prior_draws
@@ -86,7 +86,7 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
             k: (("chain", *drawn[s].dims[2:]), v) for k, v in sites.items() if (s := k.removesuffix(".sd")) in drawn
         }
         tree["moments" if fit.independent_chains or fit.approximation else "guide"] = xr.DataTree(xr.Dataset(moments))
-    tree.attrs.update(_facts(fit, data, seed, no_prior))
+    tree.attrs.update(_facts(fit, data, seed, no_prior, no_nuts(described, fit.ppl)))
     return tree
 
 
@@ -167,7 +167,7 @@ def _unit_dims(layer: str, parameter: str, shape: tuple[int, ...], unit_in: int)
     return unit_dims[: len(shape)]
 
 
-def _facts(fit: Fit, data: Any, seed: int, no_prior: str) -> dict[str, Any]:
+def _facts(fit: Fit, data: Any, seed: int, no_prior: str, no_nuts: str) -> dict[str, Any]:
     """Attributes of the tree, all of them kinds that netCDF holds."""
     attributes = {
         "strategy": fit.strategy,
@@ -184,6 +184,7 @@ def _facts(fit: Fit, data: Any, seed: int, no_prior: str) -> dict[str, Any]:
         "y_mean": float(data.y_mean),
         "y_scale": float(data.y_scale),
         "prior_note": no_prior,
+        "no_nuts": no_nuts,
         "stopped": fit.stopped,
         "versions": json.dumps({name: version(name) for name in VERSIONS}),
     }

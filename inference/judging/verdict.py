@@ -75,7 +75,9 @@ def _without_reference(row: dict[str, Any], tree: Any) -> Finding:
         why = "weights that are not drawn have no k-hat"
     else:
         why = "a point has no spread" if np.isnan(row["khat"]) else f"k-hat {row['khat']:.1f} over the weights"
-    return "unchecked", f"{why}; run nuts beside it as a reference"
+    refusal = tree.attrs.get("no_nuts")
+    reference = f"nuts is no reference: {refusal}" if refusal else "run nuts beside it as a reference"
+    return "unchecked", f"{why}; {reference}"
 
 
 def _against(row: dict[str, Any], reference: str) -> list[Finding]:

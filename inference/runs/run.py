@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import data as datasets
-from ...errors import sentence
+from ...errors import check_seed, sentence
 from ...models import catalogue
 from ...models.ppl import language
 from .. import files
@@ -66,6 +66,7 @@ def prepare(
     """
     weights, net = catalogue.prior(prior, structure, form), catalogue.network(network)
     language(ppl)  # is it there?
+    check_seed(seed)
     configs = parse(with_)
     table = datasets.load(data, split=split, **(reading or {}))
     model = catalogue.model(weights, net, table.task, len(table.classes))

@@ -13,12 +13,14 @@ class Strategy(NamedTuple):
 
     module, config : the file of its settings, and their class in it, whose attribute `name` is that of the strategy.
     algorithm : the file, here and below `pyro`, whose function ``algorithm(config, model, sites)`` binds it.
+    steadier : what may help where it diverges.
     """
 
     module: str
     config: str
     algorithm: str
     summary: str
+    steadier: str
 
 
 STRATEGIES = {
@@ -27,36 +29,42 @@ STRATEGIES = {
         "SVI",
         "svi",
         "variational inference: fit a guide to the posterior by maximising the ELBO, then draw from it",
+        "a smaller lr",
     ),
     "nuts": Strategy(
         "nuts",
         "NUTS",
         "nuts",
         "No-U-Turn sampler: Hamiltonian Monte Carlo that tunes itself (Gibbs inside for discrete noise)",
+        "a noise with lighter tails",
     ),
     "sgld": Strategy(
         "sgld",
         "SGLD",
         "stochastic_gradient",
         "stochastic-gradient Langevin dynamics: noisy gradient steps on minibatches",
+        "a smaller step_size",
     ),
     "sghmc": Strategy(
         "sghmc",
         "SGHMC",
         "stochastic_gradient",
         "stochastic-gradient Hamiltonian Monte Carlo: the same with momentum",
+        "a smaller step_size",
     ),
     "sgnht": Strategy(
         "sgnht",
         "SGNHT",
         "stochastic_gradient",
         "stochastic-gradient thermostat: the same with a friction that adapts to the minibatch noise",
+        "a smaller step_size",
     ),
     "mclmc": Strategy(
         "mclmc",
         "MCLMC",
         "mclmc",
         "microcanonical Langevin Monte Carlo: unadjusted, tunes itself, many draws for few gradients",
+        "a smaller energy_variance or a longer warmup",
     ),
 }
 

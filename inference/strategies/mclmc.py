@@ -26,6 +26,7 @@ from ..target.numpyro.density import constrain, potential, start
 from ..target.sites import Sites, refuse_discrete, refuse_improper
 from .algorithm import Algorithm
 from .nuts import METHODS, chain_method
+from .settings import check_numbers
 
 MASSES = ("diagonal", "unit")
 GRADIENTS = 2  # of a step of BlackJAX's integrator (McLachlan's)
@@ -38,7 +39,9 @@ SHARES = {"diagonal": (0.3, 0.3, 0.3), "unit": (0.3, 0.4, 0.3)}  # of a round: s
 class MCLMC:
     """Settings of `mclmc`.
 
-    warmup, draws, thin : steps of tuning, draws per chain, steps per draw; a step takes two gradients.
+    warmup : steps of tuning, per chain; a step takes two gradients.
+    draws : posterior draws, per chain.
+    thin : steps per draw.
     chains : independent chains, each of which tunes itself.
     energy_variance : wanted variance of the energy change of a step, per coordinate; smaller for smaller steps and less
         bias.  BlackJAX's own default is 5e-4.
@@ -56,6 +59,7 @@ class MCLMC:
     method: str = "auto"
 
     def __post_init__(self) -> None:
+        check_numbers("mclmc", self)
         if self.mass not in MASSES:
             raise unknown("mass", self.mass, MASSES)
         if self.method not in METHODS:

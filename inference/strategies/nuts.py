@@ -14,11 +14,14 @@ from numpyro.infer.gibbs import discrete_latent_sites
 
 from ...errors import unknown
 from ..target.numpyro.density import uniform
-from ..target.sites import Sites, refuse_improper, without_function
+from ..target.numpyro.discrete import by_coordinate
+from ..target.sites import Sites, refuse_endless, refuse_improper, without_function
 from .algorithm import Algorithm
+from .settings import check_numbers
 
 METHODS = ("auto", "vectorised", "sequential", "parallel")
 MASSES = ("diagonal", "dense")
+DEEPEST = 30  # tree, whose leaves are still counted in 32 bits
 
 
 State = Any  # NumPyro's HMCState, or GibbsState
@@ -28,7 +31,8 @@ State = Any  # NumPyro's HMCState, or GibbsState
 class NUTS:
     """Settings of `nuts`.
 
-    warmup, draws : steps of adaptation, then posterior draws, per chain.
+    warmup : steps of adaptation, per chain.
+    draws : posterior draws after that, per chain.
     chains : independent chains.
     mass : ``diagonal`` or ``dense`` mass matrix.
     target_accept : acceptance probability that the step size aims at; nearer 1 for fewer divergences.
@@ -47,6 +51,7 @@ class NUTS:
     method: str = "auto"
 
     def __post_init__(self) -> None:
+        check_numbers("nuts", self)
         if self.mass not in MASSES:
             raise unknown("mass", self.mass, MASSES)
         if self.method not in METHODS:
@@ -56,12 +61,15 @@ class NUTS:
         for name in ("warmup", "draws", "chains", "max_tree_depth"):
             if getattr(self, name) < 1:
                 raise ValueError(f"nuts: {name} must be at least 1, got {getattr(self, name)}")
+        if self.max_tree_depth > DEEPEST:
+            raise ValueError(f"nuts: max_tree_depth must be at most {DEEPEST}, got {self.max_tree_depth}")
 
 
 def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
-    """Bind `nuts` to a NumPyro program ``model(x, y)``; raises ValueError if its prior is improper."""
+    """Bind `nuts` to a NumPyro program ``model(x, y)``; raises ValueError if its prior is improper or endless."""
     refuse_improper("nuts", sites)
-    kernel = _kernel(config, model, bool(sites.discrete))
+    refuse_endless("nuts", sites)
+    kernel = _kernel(config, by_coordinate(model) if sites.discrete else model, bool(sites.discrete))
 
     def init(key: Any, x: Any, y: Any) -> State:
         return kernel.init(key, config.warmup, None, (x, y), {})

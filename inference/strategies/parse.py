@@ -12,6 +12,7 @@ from typing import Any, get_args
 from ...errors import unknown
 from . import STRATEGIES, config_class, guides
 from .guides import GUIDES
+from .meanings import meanings
 
 NEW = re.compile(r"[^=:]+(:|$)")  # a token that begins a strategy: "nuts", "svi:guide=flow", but not "steps=5000"
 
@@ -46,7 +47,7 @@ def config(name: str, given: dict[str, Any]) -> Any:
         raise unknown("strategy", name, STRATEGIES)
     kind = config_class(name)
     if "guide" not in _types(kind):
-        return kind(**_values(name, f"setting of {name}", given, _types(kind)))
+        return kind(**_values(name, f"setting of {name}", given, _types(kind), meanings(kind)))
     guide, rest = given.get("guide", kind().guide.name), {k: v for k, v in given.items() if k != "guide"}
     if guide not in GUIDES:
         raise unknown("guide", guide, GUIDES)
@@ -56,7 +57,8 @@ def config(name: str, given: dict[str, Any]) -> Any:
         if key not in shared | special and (owners := [g for g in GUIDES if key in _types(guides.config_class(g))]):
             raise ValueError(f"{name}: {key} is a setting of {_either(owners)}, not of the guide {guide}")
     what = f"setting of {name}:guide={guide}" if "guide" in given else f"setting of {name}"
-    values = _values(name, what, rest, {"guide": str, **shared, **special})
+    told = {**meanings(guide_class), **meanings(kind)}
+    values = _values(name, what, rest, {"guide": str, **shared, **special}, told)
     settings = guide_class(**{k: v for k, v in values.items() if k in special})
     return kind(guide=settings, **{k: v for k, v in values.items() if k in shared})
 
@@ -92,11 +94,11 @@ def _types(kind: Any) -> dict[str, Any]:
     return {field.name: field.type for field in fields(kind)}
 
 
-def _values(name: str, what: str, given: dict[str, Any], types: dict[str, Any]) -> dict[str, Any]:
+def _values(name: str, what: str, given: dict[str, Any], types: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
     """Settings as values of their types; raises ValueError for unknown ones."""
     for key in given:
         if key not in types:
-            raise unknown(what, key, types)
+            raise ValueError(f"{unknown(what, key, types, told)}; noisezoo show {name} says what each means")
     return {k: _value(name, k, v, types[k]) if isinstance(v, str) else v for k, v in given.items()}
 
 

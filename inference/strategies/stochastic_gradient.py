@@ -28,6 +28,7 @@ from ...errors import unknown
 from ..target.numpyro.density import constrain, draw_rows, potential, start
 from ..target.sites import Sites, refuse_discrete, refuse_improper
 from .algorithm import Algorithm
+from .settings import check_numbers
 
 SCHEDULES = ("polynomial", "cyclical")
 
@@ -36,7 +37,9 @@ SCHEDULES = ("polynomial", "cyclical")
 class SGMCMC:
     """Settings of every stochastic-gradient sampler.
 
-    warmup, draws, thin : steps before the first draw, draws per chain, steps per draw.
+    warmup : steps before the first draw.
+    draws : posterior draws, per chain.
+    thin : steps per draw.
     step_size : e_0, in units of a learning rate on the mean loss.
     decay : exponent of the ``polynomial`` schedule; 0 for a constant step.
     schedule : ``polynomial`` or ``cyclical``.
@@ -63,6 +66,7 @@ class SGMCMC:
 
     def __post_init__(self) -> None:
         name = self.name
+        check_numbers(name, self)
         for setting in ("warmup", "draws", "thin", "step_size", "temperature", "chains"):
             if not 0 < getattr(self, setting) < math.inf:
                 raise ValueError(f"{name}: {setting} must be positive and finite, got {getattr(self, setting)}")

@@ -13,7 +13,7 @@ from ..target.sites import Sites
 from . import guides
 from .algorithm import Algorithm
 from .guides.automatic import MeanField
-from .settings import check_positive
+from .settings import check_numbers, check_positive
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class SVI:
 
     guide : the settings of a guide, such as ``Local(kl_warmup=1000)``; the classes are in `guides`.
     steps : gradient steps.
-    lr : Adam's learning rate, constant at first.
-    decay : the share of the steps, the last ones, over which it then falls to zero, linearly.
+    lr : Adam's learning rate.
+    decay : the share of the steps, the last ones, over which the learning rate falls to zero, linearly.
     batch_size : rows per step, drawn with replacement; None for all.
     particles : draws of the guide per gradient.
     draws : posterior draws taken from the fitted guide, per chain.
@@ -46,6 +46,7 @@ class SVI:
                 f"svi: guide takes the settings of a guide, such as MeanField() or Local(kl_warmup=1000), "
                 f"got {self.guide!r}; by name it is parse('svi:guide=local')"
             )
+        check_numbers("svi", self)
         if not 0 <= self.decay <= 1:
             raise ValueError(f"svi: decay, a share of the steps, must lie between 0 and 1, got {self.decay}")
         check_positive("svi", self, "steps", "lr", "batch_size", "particles", "draws", "chains")

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...errors import unknown
+from ...errors import check_seed, check_size, unknown
 from ...models import catalogue
 from ...models.ppl import language
 from ..strategies.parse import given, parse
@@ -23,6 +23,7 @@ STRATEGY = {"with": str, "epochs": int}
 GRID = ("models", "strategies", "data", "splits", "seeds")
 TOP = ("ppl", "models", "strategies", "grid")
 DEFAULTS = {"structure": "ard", "form": "expanded", "network": "mlp:50", "sigma0": None, "precision": None}
+MOST_EPOCHS, MOST_COUNT = 1_000_000, 10_000
 NAMES = {float: "a number", int: "a whole number", str: "text"}
 
 
@@ -112,6 +113,8 @@ def _toml(path: Path) -> tuple[str, dict[str, Any]]:
         return text, tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except RecursionError:
+        raise ValueError(f"{path} is not TOML of a sweep: its brackets are nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
         last = f"at line {len(text.splitlines())}, the end"
         raise ValueError(f"{path} is not TOML: {str(error).replace('at end of document', last)}") from None
@@ -143,7 +146,10 @@ def _typed(key: str, value: Any, kind: type) -> Any:
     """`value` if it is of this kind; a whole number is a number too, a truth value is neither."""
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
         raise ValueError(f"{key} must be {NAMES[kind]}, got {value!r}")
-    return kind(value)
+    try:
+        return kind(value)
+    except OverflowError:
+        raise ValueError(f"{key} is too large a number; write one that double precision holds") from None
 
 
 def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
@@ -154,8 +160,8 @@ def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
         _check_keys("setting of a model", settings, MODEL)
         complete = DEFAULTS | {key: _typed(key, value, MODEL[key]) for key, value in settings.items()}
         for key in ("sigma0", "precision"):
-            if complete[key] is not None and not complete[key] > 0:
-                raise ValueError(f"{key} must be positive, got {complete[key]}")
+            if complete[key] is not None:
+                check_size(key, complete[key])
         parts(_located(complete, folder))
         return complete
 
@@ -183,8 +189,8 @@ def _strategy(name: str, given: Any) -> Strategy:
         if "epochs" not in given:
             return Strategy(config)
         epochs = _typed("epochs", given["epochs"], int)
-        if epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {epochs}")
+        if not 1 <= epochs <= MOST_EPOCHS:
+            raise ValueError(f"epochs must be at least 1 and at most {MOST_EPOCHS:,}, got {epochs}")
         if not {"steps", "batch_size"} <= {field.name for field in fields(config)}:
             raise ValueError(f"epochs are of svi; {config.name} has no steps to set, leave epochs out")
         if "steps=" in given["with"]:
@@ -209,6 +215,7 @@ def _cells(where: str, grid: dict[str, Any], models: dict[str, Any], strategies:
         methods = _chosen("strategy", grid.get("strategies", list(strategies)), strategies)
         data = _listed("data", grid["data"])
         splits, seeds = (_numbers(key, grid.get(key, 1)) for key in ("splits", "seeds"))
+        check_seed(max(seeds))
         for name in data:
             _check_data(name, max(splits))
     return [
@@ -241,6 +248,10 @@ def _numbers(key: str, given: Any) -> list[int]:
         raise ValueError(f"{key} must be a count or a list of whole numbers from 0 on, got {given!r}")
     if not numbers or given == 0:
         raise ValueError(f"{key} is empty, so there is nothing to do; write {key} = 1 for the first")
+    if not isinstance(given, list) and given > MOST_COUNT:
+        raise ValueError(
+            f"{key} is a count of at most {MOST_COUNT:,}, got {given}; for one of that number write [{given}]"
+        )
     return numbers if isinstance(given, list) else list(range(given))
 
 

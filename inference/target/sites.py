@@ -21,6 +21,7 @@ class Sites(NamedTuple):
     """What a program samples.
 
     latent, discrete : names of the latent sites, and of the discrete ones among them.
+    endless : of those, the ones that Gibbs steps cannot go through: their support is not 0, 1, ..., K.
     improper : why its prior is improper, "" if it is proper.
     instead : proper relatives, in words.
     pays_only : whether its law exists only as what a normal pays for it (the divergence), not for single weights.
@@ -32,22 +33,33 @@ class Sites(NamedTuple):
     discrete: tuple[str, ...]
     improper: str = ""
     instead: str = ""
+    endless: tuple[str, ...] = ()
     pays_only: bool = False
     support: Any = None
     size: int = 0
 
 
-def described(latent: tuple[str, ...], discrete: tuple[str, ...], trace: dict[str, Any], learned: bool) -> Sites:
+def described(
+    latent: tuple[str, ...],
+    discrete: tuple[str, ...],
+    trace: dict[str, Any],
+    learned: bool,
+    endless: tuple[str, ...] = (),
+) -> Sites:
     """The sites of a program from its trace, site -> dict; `learned` says whether it has parameters."""
-    marks = [site.get("infer") or {} for site in trace.values() if site["type"] == "sample"]
-    learned_mark: dict[str, Any] | None = {"improper": LEARNED} if learned else None
-    mark = next((mark for mark in marks if mark.get("improper")), learned_mark)
+    marks = [mark(site["fn"], site.get("infer") or {}) for site in trace.values() if site["type"] == "sample"]
+    improper = next((m for m in marks if m.get("improper")), {"improper": LEARNED} if learned else {})
     support = trace["y"]["fn"].support if trace.get("y", {}).get("type") == "sample" else None
-    size = sum(math.prod(trace[name]["value"].shape) for name in latent)
-    if mark is None:
-        return Sites(latent, discrete, support=support, size=size)
-    instead, pays_only = mark.get("instead", RELATIVES), bool(mark.get("pays_only"))
-    return Sites(latent, discrete, mark["improper"], instead, pays_only, support, size)
+    return Sites(
+        latent,
+        discrete,
+        improper.get("improper", ""),
+        improper.get("instead", RELATIVES) if improper else "",
+        endless,
+        bool(improper.get("pays_only")),
+        support,
+        sum(math.prod(trace[name]["value"].shape) for name in latent),
+    )
 
 
 def sites_of(model: Callable, x: Any, y: Any) -> Sites:
@@ -55,13 +67,39 @@ def sites_of(model: Callable, x: Any, y: Any) -> Sites:
     return import_module(f".{ppl(x).name}.density", __package__).sites(model, x, y)
 
 
-def refuse_discrete(strategy: str, sites: Sites) -> None:
-    """Raise ValueError if the program has discrete sites, which a gradient cannot move."""
+def mark(law: Any, infer: dict[str, Any]) -> dict[str, Any]:
+    """The ``infer`` of a sample site; of a flat law it says that it is improper, whether its author does or not."""
+    while hasattr(law, "base_dist"):
+        law = law.base_dist
+    return {"improper": "flat", **infer} if type(law).__name__ == "ImproperUniform" else infer
+
+
+def refuse_discrete(strategy: str, sites: Sites, nuts: str = "nuts (Gibbs inside)") -> None:
+    """Raise ValueError if the program has discrete sites, which a gradient cannot move; `nuts` is the first way out."""
     if sites.discrete:
+        ways = "" if sites.endless else f"{nuts}, "
         raise ValueError(
-            f"{strategy} needs continuous scales, and {sites.discrete[0]} is discrete; use nuts (Gibbs inside), "
-            "svi:guide=dropout, or the continuous stand-in, beta"
+            f"{strategy} needs continuous scales, and {sites.discrete[0]} is discrete; use {ways}svi:guide=dropout, "
+            "or the continuous stand-in, beta"
         )
+
+
+def refuse_endless(strategy: str, sites: Sites) -> None:
+    """Raise ValueError if the program has a discrete site that Gibbs steps cannot go through."""
+    if sites.endless:
+        raise ValueError(
+            f"{strategy} goes through the values of a discrete scale, and those of {sites.endless[0]} are not "
+            "0, 1, ..., K; use a Bernoulli, Categorical or Binomial law, svi:guide=dropout, or a continuous noise"
+        )
+
+
+def no_nuts(sites: Sites, language: str) -> str:
+    """Why `nuts` does not apply to a program in a language, in a few words; "" if it does."""
+    if sites.improper:
+        return f"the {sites.improper} prior is {'chosen by the data' if sites.improper == LEARNED else 'improper'}"
+    if sites.discrete and language == "pyro":
+        return "Pyro has no Gibbs steps for discrete scales, NumPyro has"
+    return "Gibbs steps cannot go through the values of its discrete scales" if sites.endless else ""
 
 
 def refuse_improper(strategy: str, sites: Sites) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import check_size
 from ..ppl import PPL
 from ..ppl.sphere import normalised, rotate
 
@@ -156,5 +157,4 @@ def check_dimension(n: int) -> int:
 def check_positive(direction: str, **parameters: float) -> None:
     """Raise ValueError unless these parameters are positive and finite."""
     for name, value in parameters.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{direction}: {name} must be positive and finite, got {value}")
+        check_size(f"{direction}: {name}", value)

@@ -16,6 +16,8 @@ import math
 from functools import cache
 from typing import Any
 
+from ...errors import LEAST, MOST
+
 K1, K2, K3 = 0.63576, 1.87320, 1.48695  # Molchanov, Ashukha & Vetrov (2017), eq 14
 DEGREE, SLOPE_DEGREE, CENTRE = 28, 20, 5.0
 TINY = 1e-12
@@ -115,10 +117,10 @@ def gamma_constant(a: float, b: float) -> float:
 
     Raises ValueError unless a > 1/2, where the mode exists, and b >= 0.
     """
-    if not (math.isfinite(a) and a > 0.5):
+    if not 0.5 < a <= MOST:
         raise ValueError(f"empirical_bayes: a must be greater than 1/2, or the precision has no mode, got {a}")
-    if not (math.isfinite(b) and b >= 0):
-        raise ValueError(f"empirical_bayes: b must be zero or positive, got {b}")
+    if b and not LEAST <= b <= MOST:
+        raise ValueError(f"empirical_bayes: b must be zero or positive ({LEAST:g} to {MOST:g}), got {b}")
     return 1 - a + _log_normaliser(a, b) + 0.5 * (2 * a - 1) * math.log(2 * a - 1)
 
 

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from ...errors import check_size
 from ..networks.layers import Network
 from ..ppl import PPL
 from ..weights.parametrisation import Prior
@@ -17,9 +18,8 @@ def gaussian(network: Network, prior: Prior, precision: tuple[float, float] | fl
     as given (standardised).  The default is weak, an exponential of mean 10.  The Gamma(6, 6) of Hernandez-Lobato &
     Adams (2015) keeps the noise sd above about 0.2 on a few hundred rows, too much for data with little noise.
     """
-    learned = isinstance(precision, tuple)
-    if not all(v > 0 for v in (precision if learned else (precision,))):  # type: ignore[union-attr]
-        raise ValueError(f"precision must be positive, got {precision}")
+    for value in precision if isinstance(precision, tuple) else (precision,):
+        check_size("precision", value)
 
     def outcome(p: PPL) -> Any:
         tau = p.sample("precision", p.dist.Gamma(*precision)) if isinstance(precision, tuple) else precision

@@ -8,6 +8,8 @@ from ..ppl import PPL
 from ..weights.parametrisation import Prior
 from .layers import ACTIVATIONS, Network, layer
 
+WIDEST = 1_000_000  # units of a hidden layer
+
 
 @cache
 def mlp(*widths: int, activation: str = "tanh", bias: bool = True) -> Network:
@@ -39,6 +41,8 @@ def _stack(widths: tuple[int, ...], activation: str, bias: bool, residual: bool)
         raise unknown("activation", activation, ACTIVATIONS)
     if any(not isinstance(w, int) or w < 1 for w in widths):
         raise ValueError(f"widths must be positive integers, got {widths}")
+    if max(widths, default=1) > WIDEST:
+        raise ValueError(f"a hidden layer has at most {WIDEST:,} units, got {max(widths)}")
     act = ACTIVATIONS[activation]
 
     def network(p: PPL, x: Any, prior: Prior, out: int) -> Any:

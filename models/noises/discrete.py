@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
+from ...errors import LEAST
 from ..ppl import PPL
 from .noise import GSM, Noise, scipy_law
 
@@ -12,7 +13,7 @@ from .noise import GSM, Noise, scipy_law
 @cache
 def bernoulli(p: float = 0.5) -> Noise:
     """Dropout: lambda ~ Bernoulli(p), `p` the probability to keep; the prior is a spike at 0 and a Gaussian slab."""
-    if not 0 < p <= 1:
+    if not LEAST <= p <= 1:
         raise ValueError(f"bernoulli: p, the probability to keep a unit, must lie in (0, 1], got {p}")
 
     def closed_form(w: Any, sigma0: float) -> Any:

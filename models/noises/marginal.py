@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import check_size
 from .noise import Noise, as_noise
 
 DRAWS = 100_000
@@ -66,8 +67,7 @@ def _checked(w: Any, sigma0: float) -> np.ndarray:
     w = np.asarray(w, float)
     if not np.all(np.isfinite(w)):
         raise ValueError("weights must be finite to have a density; drop the NaN and infinite ones")
-    if not 0 < sigma0 < math.inf:
-        raise ValueError(f"sigma0 must be positive and finite, got {sigma0}")
+    check_size("sigma0", sigma0)
     return w
 
 

@@ -16,11 +16,11 @@ One site, positive, hence sampled as log lambda by NUTS and by the automatic gui
 or the log precision, and no second name for the same thing.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...errors import check_size
 from ..laws.m_steps import MStep
 from ..ppl import PPL
 
@@ -125,14 +125,6 @@ def scipy_law(name: str, *args: float, **kwargs: float) -> Callable[[], Any]:
 
 
 def check_positive(noise: str, **parameters: float) -> None:
-    """Raise ValueError unless these parameters of a noise are positive and finite."""
+    """Raise ValueError unless these parameters of a noise are positive and not too large or small to compute with."""
     for name, value in parameters.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{noise}: {name} must be positive and finite, got {value}")
-
-
-def check_finite(noise: str, **parameters: float) -> None:
-    """Raise ValueError unless these parameters of a noise are finite."""
-    for name, value in parameters.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{noise}: {name} must be finite, got {value}")
+        check_size(f"{noise}: {name}", value)

@@ -9,6 +9,10 @@ from . import ppl
 from .compiled import kept
 
 
+class Improper(ValueError):
+    """A prior that cannot be drawn from."""
+
+
 def simulate(program: Any, seed: int, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """One run of `program` from its prior: the value of every sample and deterministic site, by name.
 
@@ -47,13 +51,13 @@ def log_joint(program: Any, values: dict[str, Any], *args: Any, **kwargs: Any) -
 
 
 def draw_sites(model: Callable, sites: tuple[str, ...], n: int, seed: int, name: str, x: Any) -> dict[str, np.ndarray]:
-    """Draws (n, ...) of these sites of a NumPyro program from its prior; raises ValueError if it is improper."""
+    """Draws (n, ...) of these sites of a NumPyro program from its prior; raises Improper if it has none."""
     import jax
 
     try:
         draws = _compiled_draws(model, sites, n)(jax.random.key(seed), x)
     except NotImplementedError as error:
-        raise ValueError(f"{name} is improper: it has no draws") from error
+        raise Improper(f"{name} is improper: it has no draws") from error
     return {site: np.asarray(draws[site]) for site in sites}
 
 

@@ -21,7 +21,7 @@ import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ...errors import unknown
+from ...errors import check_size, unknown
 from ..noises import Noise, gamma_dropout, gaussian_dropout
 from ..ppl import PPL
 from ..unsampled.per_row import PerRow
@@ -135,6 +135,5 @@ def named_direction_noise(
     if stretch is None and magnitude_alpha is not None:
         raise ValueError("magnitude_alpha is the variance of a noise on the magnitude; set magnitude=normal or gamma")
     variance = 0.1 if magnitude_alpha is None else magnitude_alpha
-    if not 0 < variance < math.inf:
-        raise ValueError(f"magnitude_alpha must be positive and finite, got {magnitude_alpha}")
+    check_size("magnitude_alpha", variance)
     return direction_noise(DIRECTIONS[direction](alpha), on, over, stretch and stretch(variance))

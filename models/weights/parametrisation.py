@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from ...errors import unknown
+from ...errors import check_size, unknown
 from ..noises import Noise, as_noise
 from ..ppl import PPL
 from ..unsampled.local_reparameterisation import Unsampled
@@ -58,8 +58,8 @@ def prior(
         structure = STRUCTURES[structure]
     if form not in FORMS:
         raise unknown("form", form, FORMS)
-    if sigma0 is not None and not sigma0 > 0:
-        raise ValueError(f"sigma0 must be positive, got {sigma0}")
+    if sigma0 is not None:
+        check_size("sigma0", sigma0)
     if form == "hierarchical" and noise.discrete:
         raise ValueError(f"{noise.name} has scales of exactly zero, where N(0, 0) has no density; use form='expanded'")
     if form == "marginal":
@@ -83,8 +83,8 @@ def prior(
 @cache
 def normal(sigma0: float | None = None) -> Prior:
     """The prior without noise, N(0, sigma0^2) for every weight, with the site ``{name}.weight``; see `prior`."""
-    if sigma0 is not None and not sigma0 > 0:
-        raise ValueError(f"sigma0 must be positive, got {sigma0}")
+    if sigma0 is not None:
+        check_size("sigma0", sigma0)
 
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         law = p.dist.Normal(0.0, _width(sigma0, shape))

@@ -4,6 +4,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+from noisezoo.cli import app
+from typer.testing import CliRunner
+
 HEAVY = {"jax", "torch", "numpy", "scipy", "pandas", "matplotlib", "numpyro", "pyro", "arviz_stats", "sklearn"}
 
 
@@ -22,6 +26,12 @@ sys.exit(", ".join({HEAVY} & set(sys.modules)) or 0)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert time.perf_counter() - start < 5  # 0.2 s on an idle machine
+
+
+@pytest.mark.parametrize("command", ["list", "show", "check", "papers", "compare", "sweep", "report", "trim", "prune"])
+def test_help_is_not_cut(command):
+    output = CliRunner(env={"COLUMNS": "80"}).invoke(app, [command, "--help"]).output
+    assert "Usage" in output and "…" not in output
 
 
 def test_the_package_runs_as_a_module():

@@ -1,5 +1,7 @@
 """Each kind of bad noise is told what is wrong with it, and a good one nothing."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -51,7 +53,15 @@ WRONG = {
     "NaN": (with_nan, "^2000 of 2000 scales drawn are NaN or infinite$"),
     "zero": (lambda p, n, s: 0 * p.sample(n, positive(p, s)), "^all its scales are zero"),
     "negative": (lambda p, n, s: -p.sample(n, positive(p, s)), "^its scales are negative: .*signed=True"),
-    "site": (with_a_foreign_site, r"^its site 'tau' does not start with the name .*: call it f'\{name\}.tau'$"),
+    "site": (with_a_foreign_site, r"^its site 'tau' does not start with the name .*: call it f'\{name\}.tau', or name"),
+    "no dot": (
+        lambda p, n, s: p.sample(f"{n}_tau", p.dist.HalfNormal(1.0)) * p.sample(n, positive(p, s)),
+        r"^its site f'\{name\}_tau' has no dot after the name that it is given: call it f'\{name\}.tau'$",
+    ),
+    "hyperprior's batch": (
+        lambda p, n, s: p.sample(f"{n}.u", p.dist.HalfNormal(1.0).expand((4,)))[0] * p.sample(n, positive(p, s)),
+        r"^its site f'\{name\}.u' has a batch shape: end its distribution with .to_event\(1\)$",
+    ),
     "record": (with_a_foreign_record, "^its site 'lambda' does not start with the name"),
     "batch": (lambda p, n, s: p.sample(n, p.dist.HalfCauchy(1.0).expand(s)), r"has a batch shape: .*to_event"),
     "random state": (with_other_randomness, "^it gives other scales at the same seed"),
@@ -78,6 +88,18 @@ def test_a_sound_function_is_sound():
         return p.sample(f"{name}.tau", p.dist.HalfNormal(1.0)) * p.sample(name, positive(p, shape))
 
     assert check_noise(with_a_hyperprior) == []
+
+
+@pytest.mark.parametrize("site", ["tau", "{name}_tau", "{name}tau", "my site", "it's"])
+def test_a_foreign_site_is_sound_once_it_is_called_as_advised(site):
+    def called(name_of_site):
+        def noise(p, name, shape):
+            return p.sample(eval(name_of_site), p.dist.HalfNormal(1.0)) * p.sample(name, positive(p, shape))  # noqa: S307
+
+        return noise
+
+    (problem,) = check_noise(called(f'f"{site}"'))
+    assert check_noise(called(re.search(r"call it (f'[^']*')", problem)[1])) == []
 
 
 @pytest.mark.parametrize("wrong", WRONG)

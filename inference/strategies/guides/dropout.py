@@ -95,7 +95,9 @@ def refuse_for_dropout(sites: Sites) -> None:
     """Raise ValueError if noise cannot be drawn, or the weights are not apart from it."""
     refuse_improper("svi with guide dropout", sites)
     if not any(name.endswith(".base") for name in sites.latent):
-        raise ValueError("svi with guide dropout needs the weight apart from its noise; use the expanded form")
+        raise ValueError(
+            "svi with guide dropout needs weights apart from their noise; use a noise in the expanded form"
+        )
 
 
 def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from ....models.laws.m_steps import MStep
 from ....models.ppl import PPL
-from ..settings import check_choice, check_not_negative, check_positive
+from ..settings import check_choice, check_not_negative, check_numbers, check_positive
 from . import m_step
 
 UNREGISTERED = (
@@ -38,8 +38,8 @@ class Normals:
         that is, multiplies the divergence by rows / weights, and leaves out the density of a scale under ``em``: the
         objective of the released code of Nalisnick, Hernandez-Lobato & Smyth (2019), which is no bound on the evidence.
     kl_weight : what the divergence is multiplied by; 1 is the ELBO.
-    pretrain : steps at the start for which that is zero.
-    kl_warmup : steps for which it then rises, linearly.
+    pretrain : steps at the start for which the divergence does not count.
+    kl_warmup : steps for which its weight then rises to kl_weight, linearly.
     init_scale : sigma at the start, in unconstrained space.
     parameters : what is learned beside mu: ``sigma`` (additive, Molchanov et al. 2017) or ``alpha``, with which a mean
         cannot change its sign, for sigma is zero on the way.
@@ -64,6 +64,7 @@ class Normals:
     start: str | None = None
 
     def __post_init__(self) -> None:
+        check_numbers("svi", self)
         check_choice(self, kl=("sum", "mean"), parameters=("sigma", "alpha"))
         check_positive("svi", self, "init_scale", "alpha", "log_alpha_clip")
         check_not_negative("svi", self, "kl_weight", "pretrain", "kl_warmup")

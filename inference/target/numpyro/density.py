@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from numpyro import handlers
-from numpyro.infer.gibbs import discrete_latent_sites, latent_sample_sites, prototype_trace
+from numpyro.infer.gibbs import latent_sample_sites, prototype_trace
 from numpyro.infer.initialization import init_to_uniform
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from ..sites import Sites, described, without_function
+from .discrete import is_countable
 
 
 def sites(model: Callable, x: Any, y: Any) -> Sites:
@@ -21,7 +22,10 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
     def trace_sites(x: Any, y: Any) -> None:
         trace = prototype_trace(model, jax.random.PRNGKey(0), (x, y), {})
         learned = any(s["type"] == "param" for s in trace.values())
-        traced.append(described(latent_sample_sites(trace), discrete_latent_sites(trace), trace, learned))
+        latent = latent_sample_sites(trace)
+        discrete = tuple(name for name in latent if trace[name]["fn"].support.is_discrete)
+        endless = tuple(name for name in discrete if not is_countable(trace[name]["fn"]))
+        traced.append(described(latent, discrete, trace, learned, endless))
 
     jax.eval_shape(trace_sites, x, y)
     found = traced[0]

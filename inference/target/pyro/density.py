@@ -12,6 +12,7 @@ from pyro.infer.autoguide.initialization import InitMessenger
 from torch.distributions import biject_to
 
 from ..sites import Sites, described, without_function
+from ..sites import refuse_discrete as refuse_discrete_sites
 
 TRIES = 100  # starts tried before the program is given up
 
@@ -27,18 +28,15 @@ def sites(model: Callable, x: Any, y: Any) -> Sites:
         trace: Any = poutine.trace(started(model)).get_trace(x[:2], y[:2])
     sites = latent(trace)
     discrete = tuple(k for k, site in sites.items() if site["fn"].support.is_discrete)
-    found = described(tuple(sites), discrete, dict(trace.nodes), bool(trace.param_nodes))
+    endless = tuple(name for name in discrete if not sites[name]["fn"].has_enumerate_support)
+    found = described(tuple(sites), discrete, dict(trace.nodes), bool(trace.param_nodes), endless)
     bounds = vars(found.support).values() if found.support is not None else ()  # those of a uniform y lie about f
     return found._replace(support=None) if any(isinstance(b, torch.Tensor) for b in bounds) else found
 
 
 def refuse_discrete(strategy: str, sites: Sites) -> None:
     """Raise ValueError if the program has discrete sites, which a gradient cannot move."""
-    if sites.discrete:
-        raise ValueError(
-            f"{strategy} under Pyro needs continuous scales, and {sites.discrete[0]} is discrete; use nuts under "
-            "NumPyro (Gibbs inside), svi:guide=dropout, or the continuous stand-in, beta"
-        )
+    refuse_discrete_sites(f"{strategy} under Pyro", sites, "nuts under NumPyro (Gibbs inside)")
 
 
 def on_rows(program: Callable) -> Callable:

@@ -89,6 +89,14 @@ def test_elpd_loo_is_that_of_refitting_without_each_row(exact):
     assert diagnose(narrow)["elpd_loo"] == pytest.approx(terms.sum(), abs=0.5)
 
 
+def test_nuts_is_not_advised_where_it_refuses():
+    found = tree(guide(FOUND, width=0.3), FOUND)
+    row = diagnose(found) | {"khat": 2.0}
+    assert "run nuts beside it" in verdict(row, found)[1]
+    found.attrs["no_nuts"] = "the log-uniform prior is improper"
+    assert verdict(row, found)[1].endswith("nuts is no reference: the log-uniform prior is improper")
+
+
 def test_independent_draws_have_converged(exact):
     assert 1 <= exact["rhat_f"] < 1.01
     assert 0.6 * CHAINS * DRAWS < exact["ess_bulk_f"] < 1.4 * CHAINS * DRAWS
