@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ....models.views.text import plain
 from .style import INK, Trees, any_of, classes_of, colours, markers, new_figure, samples, task_of, test_target
 
 AGREEMENT_CAPTION = (
@@ -25,9 +26,9 @@ def agreement(trees: Trees, reference: str) -> Figure:
         for label, marker in zip(trees, markers(), strict=False):
             if label != reference:
                 x, y = moments[reference][part], moments[label][part]
-                ax.scatter(x, y, s=16, marker=marker, color=colour[label], alpha=0.6, lw=0, label=label)
+                ax.scatter(x, y, s=16, marker=marker, color=colour[label], alpha=0.6, lw=0, label=plain(label))
         _diagonal(ax, "sd" if part else "mean")
-        ax.set(xlabel=f"{name} of {quantity}, {reference}", ylabel=f"{name} of {quantity}")
+        ax.set(xlabel=f"{name} of {quantity}, {plain(reference)}", ylabel=f"{name} of {quantity}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure

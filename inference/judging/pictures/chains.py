@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ....models.views.text import plain
 from .style import INK, Trees, chains_of, colours, new_figure
 
 TRACE_CAPTION = (
@@ -47,10 +48,13 @@ def loss(trees: Trees) -> Figure | None:
     for label, colour in colours(trees).items():
         if label in histories:
             step, value = histories[label]["step"].values, histories[label]["loss"].values
-            ax.plot(step.T, value.T, color=colour, lw=1.3, label=[label] + [None] * (len(value) - 1))
-            ends.append((value.min(), np.quantile(value[:, value.shape[1] // 5 :], 0.99)))
-    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
-    ax.set_ylim(low - 0.1 * (high - low), high + 0.4 * (high - low))
+            ax.plot(step.T, value.T, color=colour, lw=1.3, label=[plain(label)] + [None] * (len(value) - 1))
+            late = value[:, value.shape[1] // 5 :]
+            if np.isfinite(late).any():
+                ends.append((value[np.isfinite(value)].min(), np.quantile(late[np.isfinite(late)], 0.99)))
+    if ends:
+        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+        ax.set_ylim(low - 0.1 * (high - low), high + 0.4 * (high - low))
     ax.set(xlabel="step", ylabel="negative ELBO")
     ax.margins(x=0.01)
     ax.legend(frameon=False)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ....models.views.text import plain
 from .agreement import probabilities
 from .style import (
     FAINT,
@@ -63,7 +64,7 @@ def coverage(trees: Trees) -> Figure:
     for label, colour in colours(trees).items():
         tree = trees[label]
         rank = np.mean(samples(tree, "predictions", "y") < test_target(tree), axis=0)
-        ax.plot(level, [np.mean(np.abs(2 * rank - 1) <= p) for p in level], color=colour, lw=1.8, label=label)
+        ax.plot(level, [np.mean(np.abs(2 * rank - 1) <= p) for p in level], color=colour, lw=1.8, label=plain(label))
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="predictive interval", ylabel=f"share of {rows} test rows inside it")
     ax.set_box_aspect(1)
     percent(ax, "xy")
@@ -109,7 +110,7 @@ def _function(ax: Axes, tree: Any, colour: str) -> str:
     ax.plot(x_train, tree["observed_data"]["y"].values, ".", color=INK, ms=4, alpha=0.6, label="training rows")
     ax.plot(x_test, test_target(tree), "o", mfc="white", color=INK, ms=4, alpha=0.8, label="test rows")
     feature = tree["constant_data"]["x"].coords["feature"].values[0]
-    ax.set(xlabel=f"{feature} (standardised)", ylabel=target_label(tree, ""))
+    ax.set(xlabel=f"{plain(feature)} (standardised)", ylabel=target_label(tree, ""))
     return ""
 
 

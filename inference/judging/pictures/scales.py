@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from ....models.views.text import plain
 from .style import INTERVAL, Trees, any_of, colours, markers, new_figure, samples
 
 UNITS = 20  # most units in a forest
@@ -50,11 +51,11 @@ def _forest(ax: Axes, panel: Scales, colour: dict[str, str]) -> None:
     top = np.argsort(-size, kind="stable")[:UNITS]
     offsets = np.linspace(-0.27, 0.27, len(panel.values)) if len(panel.values) > 1 else [0.0]
     for (label, values), offset, marker in zip(panel.values.items(), offsets, markers(), strict=False):
-        _interval(ax, values[:, top], np.arange(top.size) + offset, colour[label], marker, label)
-    ax.set_yticks(np.arange(top.size), [panel.units[i] for i in top])
+        _interval(ax, values[:, top], np.arange(top.size) + offset, colour[label], marker, plain(label))
+    ax.set_yticks(np.arange(top.size), [plain(panel.units[i]) for i in top])
     ax.set_ylim(top.size - 0.5, -0.5)
     shown_units = f", the {UNITS} largest of {len(panel.units)}" if len(panel.units) > UNITS else ""
-    ax.set_title(f"{panel.title}{shown_units}", loc="left")
+    ax.set_title(f"{plain(panel.title)}{shown_units}", loc="left")
     _scale_axis(ax, "x", panel)
 
 
@@ -65,8 +66,8 @@ def _sorted(ax: Axes, panel: Scales, colour: dict[str, str]) -> None:
         low, middle, high = np.quantile(values, [(1 - INTERVAL) / 2, 0.5, (1 + INTERVAL) / 2], axis=0)
         rank = np.arange(1, values.shape[1] + 1)
         ax.fill_between(rank, low, high, color=colour[label], alpha=0.2, lw=0)
-        ax.plot(rank, middle, color=colour[label], lw=1.8, label=label)
-    ax.set_title(f"{panel.title}, sorted", loc="left")
+        ax.plot(rank, middle, color=colour[label], lw=1.8, label=plain(label))
+    ax.set_title(f"{plain(panel.title)}, sorted", loc="left")
     ax.set_xlabel("rank")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.margins(x=0.02)
@@ -86,8 +87,8 @@ def _interval(ax: Axes, values: np.ndarray, y: Any, colour: str, marker: str, la
 
 def _scale_axis(ax: Axes, axis: str, panel: Scales) -> None:
     """A log axis over where most of the scales lie; linear where some are exactly zero (discrete noise)."""
-    scales = np.concatenate([v.ravel() for v in panel.values.values()])
-    if scales.min() <= 0:
+    scales = np.concatenate([v[np.isfinite(v)] for v in panel.values.values()])
+    if not scales.size or scales.min() <= 0:
         kept = np.isin(scales, (0, 1)).all()
         ax.set(**{f"{axis}label": "P(scale = 1)" if kept else "scale", f"{axis}lim": (0, 1.02) if kept else None})
         return

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from ....models.views.text import plain
+
 OWN = {"nuts": "#0072B2", "svi": "#D55E00", "sgld": "#009E73", "mclmc": "#CC79A7"}
 SPARE = ("#E69F00", "#56B4E9", "#8C564B", "#666666")
 MARKERS = "osD^vPX*"
@@ -23,12 +25,15 @@ Trees = dict[str, Any]
 
 
 class Picture(NamedTuple):
-    """A figure with its file name (without suffix), a title and a sentence that says how to read it."""
+    """What makes a figure, with a file name (without suffix), a title and a sentence that says how to read it.
+
+    `draw` returns None where there is nothing to show.  It is called where one picture that fails is not the end.
+    """
 
     name: str
     title: str
     caption: str
-    figure: Figure
+    draw: Callable[[], Figure | None]
 
 
 def colours(labels: Any) -> dict[str, str]:
@@ -49,7 +54,7 @@ def panels(trees: Trees, draw: Callable[[Axes, Any, str], str]) -> Figure:
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for ax, (label, colour) in zip(axes, colours(trees).items(), strict=False):
         subtitle = draw(ax, trees[label], colour)
-        ax.set_title(f"{label}\n{subtitle}" if subtitle else label, loc="left")
+        ax.set_title(f"{plain(label)}\n{subtitle}" if subtitle else plain(label), loc="left")
     for ax in axes[len(trees) :]:
         ax.remove()
     for ax in axes[: len(trees)]:
@@ -104,11 +109,11 @@ def test_target(tree: Any) -> np.ndarray:
 
 
 def classes_of(tree: Any) -> list[str]:
-    """The names of the classes."""
-    return list(tree.attrs["classes"])
+    """The names of the classes, as a figure shows them."""
+    return [plain(name) for name in np.atleast_1d(tree.attrs["classes"])]
 
 
 def target_label(tree: Any, what: str) -> str:
     """An axis label: ``predicted strength (MPa)``."""
-    unit = tree.attrs.get("unit")
-    return f"{what} {tree.attrs['target']}".strip() + (f" ({unit})" if unit else "")
+    unit = plain(tree.attrs.get("unit", ""))
+    return f"{what} {plain(tree.attrs['target'])}".strip() + (f" ({unit})" if unit else "")

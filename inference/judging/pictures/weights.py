@@ -4,11 +4,14 @@ As in the poster of Nalisnick, Hernandez-Lobato & Smyth (2019): under ARD rows f
 both.
 """
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from ....models.views.text import plain
 from .style import Picture, Trees
 
 MOST = 256  # units in and out that still can be seen
@@ -19,10 +22,9 @@ CAPTION = (
 )
 
 
-def picture(trees: Trees) -> Picture | None:
+def pictures(trees: Trees) -> Iterator[Picture]:
     """The heat maps of the fits whose networks are small enough to be seen."""
-    sizes_of = {label: sizes for label, tree in trees.items() if (sizes := _sizes(tree))}
-    return Picture("weights", "Sizes of the weights", CAPTION, weights(sizes_of)) if sizes_of else None
+    yield Picture("weights", "Sizes of the weights", CAPTION, partial(_small, trees))
 
 
 def weights(sizes: dict[str, dict[str, np.ndarray]]) -> Figure:
@@ -47,10 +49,15 @@ def weights(sizes: dict[str, dict[str, np.ndarray]]) -> Figure:
             ax.set_yticks([])
             rows, units = matrices[layer].shape
             ax.set_xlabel(f"{units} out", fontsize=8)
-            ax.set_ylabel(f"{label}\n{rows} in" if ax in axes[:, 0] else f"{rows} in", fontsize=8)
-        column[0].set_title(layer, fontsize=9)
+            ax.set_ylabel(f"{plain(label)}\n{rows} in" if ax in axes[:, 0] else f"{rows} in", fontsize=8)
+        column[0].set_title(plain(layer), fontsize=9)
         figure.colorbar(image, ax=list(column), location="bottom", shrink=0.8, pad=0.02).ax.tick_params(labelsize=7)
     return figure
+
+
+def _small(trees: Trees) -> Figure | None:
+    sizes_of = {label: sizes for label, tree in trees.items() if (sizes := _sizes(tree))}
+    return weights(sizes_of) if sizes_of else None
 
 
 def _sizes(tree: Any) -> dict[str, np.ndarray]:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from made_trees import made_data, made_tree
+from made_trees import AWKWARD, made_data, made_tree, renamed
 from matplotlib import rcParams
+from matplotlib.text import Text
 from noisezoo.inference.judging import pictures
-from noisezoo.inference.judging.pictures import agreement, chains, predictions, scales, style
+from noisezoo.inference.judging.pictures import agreement, chains, predictions, scales, style, weights
 
 TASKS = [("regression", 6), ("regression", 1), ("binary", 6), ("categorical", 6)]
 
@@ -26,9 +27,20 @@ def test_every_picture_can_be_saved_and_read(task, features, tmp_path):
     assert names == [name for name in wanted if name != "calibration" or task == "regression"]
     for picture in shown:
         assert picture.title and picture.caption.endswith(".")
-        picture.figure.savefig(tmp_path / "figure.png")  # a warning, such as a layout that does not fit, is an error
-        for ax in picture.figure.axes:
-            assert ax.get_xlabel() or ax.get_ylabel() or ax is not picture.figure.axes[0]
+        figure = picture.draw()
+        figure.savefig(tmp_path / "figure.png")  # a warning, such as a layout that does not fit, is an error
+        for ax in figure.axes:
+            assert ax.get_xlabel() or ax.get_ylabel() or ax is not figure.axes[0]
+
+
+@pytest.mark.parametrize("task, features", TASKS)
+def test_names_are_never_formulas(task, features, tmp_path):
+    trees = {f"{label}:init={AWKWARD}": renamed(tree) for label, tree in trees_of(task, features).items()}
+    for picture in [*pictures.pictures(trees), *weights.pictures(trees)]:
+        figure = picture.draw()
+        figure.savefig(tmp_path / "figure.png")  # a formula that cannot be read is an error
+        shown = [text.get_text() for text in figure.findobj(Text)]
+        assert any("\\$_per_" in text for text in shown) or picture.name.startswith("trace")
 
 
 def test_nothing_of_nothing():
