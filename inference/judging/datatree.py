@@ -6,7 +6,8 @@ the target's own units, and so is the density in log_likelihood.  `functionals` 
 where single weights are not: sorted scales, the effective sparsity of each layer, the noise sd.  `guide` holds mean and
 sd (``<site>.sd``) of a guide of independent normals whose layers do not sample their weights, `moments` those of other
 guides that have them, and of all steps of a stochastic-gradient sampler, not only of its draws.  Inputs of more than
-ten million numbers are left out.
+ten million numbers are left out.  `grid` is there for a regression on one feature: f(x) and y along that feature, in
+its own units, beyond the data on both sides.
 """
 
 import json
@@ -28,6 +29,7 @@ from .predict import Prediction, predict, prior_draws
 PRIOR_DRAWS = {"numpyro": 500, "pyro": 100}
 PRIOR_ROWS = 5_000_000  # rows of the prior predictive, those of all draws together
 INPUTS = 10_000_000  # numbers in x, beyond which it is not worth a place in the file: `data.load` has it
+POINTS, MARGIN = 200, 0.25  # of the grid; how far it reaches beyond the data, as a share of their range
 OF_VECTORS = ("magnitude", "angle", "radius", "shift")  # sites with a number for each weight vector
 VERSIONS = ("noisezoo", "numpyro", "jax", "arviz-base", "arviz-stats")
 
@@ -74,6 +76,8 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         pred_coords={**coords, "row": np.arange(len(data.y_test))},
         check_conventions=False,
     )
+    if data.task == "regression" and len(data.features) == 1 and data.x_train.size <= INPUTS:
+        tree["grid"] = xr.DataTree(_grid(model, fit, data, seed))
     if fit.history:
         tree["history"] = xr.DataTree(xr.Dataset({k: (("chain", "record"), v) for k, v in fit.history.items()}))
     if fit.loc:
@@ -115,6 +119,17 @@ def _prior(model: Callable, fit: Fit, data: Any, x: Any, y: Any, seed: int) -> t
         return {}, {}, "the prior is improper: it has no draws"
     prediction = predict(model, sites, x, y, seed + 2)
     return sites, {"y": _original(prediction.y, data), "f": _original(prediction.f, data)}, ""
+
+
+def _grid(model: Callable, fit: Fit, data: Any, seed: int) -> xr.Dataset:
+    """f(x) and y along the one feature, where there are rows and where there are none."""
+    rows = np.concatenate([data.x_train, data.x_test])[:, 0].astype(np.float64)
+    margin = MARGIN * (np.ptp(rows) or 1.0)
+    z = np.linspace(rows.min() - margin, rows.max() + margin, POINTS)
+    found = predict(model, fit.draws, *arrays(fit.ppl, z[:, None].astype(np.float32)), seed=seed + 3)
+    values = {name: (("chain", "draw", "x"), _original(getattr(found, name), data)) for name in ("f", "y")}
+    own = {"x_mean": float(data.x_mean[0]), "x_scale": float(data.x_scale[0])}
+    return xr.Dataset(values, coords={"x": z * own["x_scale"] + own["x_mean"]}, attrs=own)
 
 
 def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], dict[str, Any]]:

@@ -17,7 +17,7 @@ def pictures(trees: Trees) -> Iterator[Picture]:
         return
     reference = next((label for label, tree in trees.items() if tree.attrs["strategy"] == "nuts"), None)
     task = task_of(any_of(trees))
-    title, caption = predictions.PREDICTED["regression" if task == "regression" else "classes"]
+    title, caption = predictions.PREDICTED[predictions.kind(trees)]
     yield Picture("predictions", title, caption, partial(predictions.predictions, trees))
     if task == "regression":
         draw = partial(predictions.coverage, trees)

@@ -83,6 +83,42 @@ def test_predictions_count_the_rows_inside():
     assert figure.axes[0].get_xlabel() == "observed strength (MPa)"
 
 
+def test_the_function_is_drawn_between_the_rows_and_beyond_them_in_the_units_of_the_feature():
+    data, tree = made_data("regression", 1), made_tree("nuts", "regression", 1, seed=2)
+    ax = predictions.predictions({"svi": made_tree("svi", "regression", 1, seed=1), "nuts": tree}).axes[1]
+    mean, train, test = ax.lines
+    rows = np.concatenate([train.get_xdata(), test.get_xdata()])
+    np.testing.assert_allclose(train.get_xdata(), data.x_train[:, 0] * data.x_scale[0] + data.x_mean[0], rtol=1e-6)
+    np.testing.assert_allclose(test.get_ydata(), data.original(data.y_test), rtol=1e-6)
+    x = mean.get_xdata()
+    assert x[0] == pytest.approx(rows.min() - 0.25 * np.ptp(rows), rel=1e-5)
+    assert x[-1] == pytest.approx(rows.max() + 0.25 * np.ptp(rows), rel=1e-5)
+    assert np.diff(x).max() < 0.01 * np.ptp(x)  # no gap is bridged by a line
+    posterior = tree["posterior"]
+    weight, bias = (posterior[f"layer0.{name}"].values.reshape(-1, 1) for name in ("weight", "bias"))
+    f = data.original(weight * (x - data.x_mean[0]) / data.x_scale[0] + bias)
+    np.testing.assert_allclose(mean.get_ydata(), f.mean(axis=0), rtol=1e-5)
+    band = ax.collections[1].get_paths()[0].vertices  # of f, over that of y
+    low, high = np.quantile(f, [0.05, 0.95], axis=0)
+    width = [np.ptp(band[np.isclose(band[:, 0], x[i]), 1]) for i in (1, 100, 198)]
+    np.testing.assert_allclose(width, (high - low)[[1, 100, 198]], rtol=1e-3)
+    assert ax.get_xlabel() == "feature 0"
+
+
+def test_a_band_without_end_does_not_hide_the_rows():
+    tree = made_tree("nuts", "regression", 1, seed=2).copy(deep=True)
+    tree["grid"] = tree["grid"].to_dataset().map(lambda values: 1e9 * values, keep_attrs=True)
+    ax = predictions.predictions({"nuts": tree}).axes[0]
+    y = np.concatenate([tree["observed_data"]["y"].values, style.test_target(tree)])
+    assert ax.get_ylim() == pytest.approx((y.min() - np.ptp(y), y.max() + np.ptp(y)), rel=0.1)
+
+
+def test_a_fit_without_a_grid_shows_predictions_against_what_was_observed():
+    tree = made_tree("nuts", "regression", 1, seed=2).copy(deep=True)
+    del tree["grid"]
+    assert predictions.predictions({"nuts": tree}).axes[0].get_xlabel() == "observed strength (MPa)"
+
+
 def test_agreement_shows_a_narrow_guide_below_the_line():
     means, sds = agreement.agreement(trees_of(), "nuts").axes
     points = {c.get_label(): np.asarray(c.get_offsets()) for c in sds.collections}
