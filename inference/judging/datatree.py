@@ -22,6 +22,7 @@ import xarray as xr
 from ...models.ppl import language
 from .. import files
 from ..driver.result import Fit
+from ..target.sharing import along_outputs
 from ..target.sites import Arrays
 from .functionals import functionals, layers_with
 from .predict import Prediction, predict, prior_draws
@@ -67,7 +68,7 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
             "y": _original(data.y_test, data),
         },
     }
-    dims, coords = _names(groups, data)
+    dims, coords = _names(groups, data, _of_outputs(model, fit.draws, x))
     tree = from_dict(
         {name: values for name, values in groups.items() if values},
         dims=dims,
@@ -132,7 +133,19 @@ def _grid(model: Callable, fit: Fit, data: Any, seed: int) -> xr.Dataset:
     return xr.Dataset(values, coords={"x": z * own["x_scale"] + own["x_mean"]}, attrs=own)
 
 
-def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], dict[str, Any]]:
+def _of_outputs(model: Callable, draws: Arrays, x: Any) -> list[str]:
+    """The sites with a number for each unit out that their shapes do not tell from those of the units in."""
+    square = [layer for layer in layers_with(draws, ".weight") if len(set(draws[f"{layer}.weight"].shape[2:])) == 1]
+    shared = [(name, layer) for layer in square for name in draws if name.startswith(f"{layer}.scale")]
+    shape = {name: draws[f"{layer}.weight"].shape[:3] for name, layer in shared}
+    return [
+        name
+        for name, layer in shared
+        if draws[name].shape == shape[name] and along_outputs(model, draws, x, name, f"{layer}.weight")
+    ]
+
+
+def _names(groups: dict[str, Arrays], data: Any, of_outputs: list[str]) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """Names of the dimensions of every site, and of the units along them."""
     dims: dict[str, list[str]] = {"y": ["row"], "f": ["row"], "log_lik": ["row"], "x": ["row", "feature"]}
     coords: dict[str, Any] = {"feature": list(data.features)}
@@ -144,6 +157,7 @@ def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], 
         layer, _, parameter = name.partition(".")
         if layer in layers and parameter != "row":
             dims[name] = _unit_dims(layer, parameter, values.shape[2:], _unit_in(groups["posterior"], layer))
+    dims.update({name: [f"{name.partition('.')[0]}.unit_out"] for name in of_outputs})
     first = next((v for k, v in groups["posterior"].items() if k in ("layer0.weight", "layer0.base")), None)
     if first is None or first.shape[-2] == len(data.features):  # the units of a convolution are channels
         coords["layer0.unit_in"] = list(data.features)

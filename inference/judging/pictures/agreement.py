@@ -11,7 +11,7 @@ from .style import INK, Trees, any_of, classes_of, colours, markers, new_figure,
 
 AGREEMENT_CAPTION = (
     "One point per test row. On the line both inferences say the same; below it in the right panel, the inference is "
-    "surer of f(x) than the reference."
+    "surer than the reference."
 )
 
 

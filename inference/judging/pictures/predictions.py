@@ -32,8 +32,8 @@ SPANS = 1.0  # of the target, at most so many are shown above and below it
 PREDICTED = {
     "regression": (
         "Predictions",
-        f"Medians and {INTERVAL:.0%} intervals of the predictive distribution at test rows. Hollow: the interval "
-        "missed. About one in ten should.",
+        f"Medians and {INTERVAL:.0%} intervals of the predictive distribution at {ROWS} test rows at most. Hollow: the "
+        "interval missed. About one in ten should.",
     ),
     "function": (
         "The function",

@@ -12,8 +12,9 @@ from .style import INTERVAL, Trees, any_of, colours, markers, new_figure, sample
 
 UNITS = 20  # most units in a forest
 SCALES_CAPTION = (
-    "Medians with 50% and 90% intervals. A scale near zero switches its unit off. Hidden units have no names that "
-    "survive a permutation: theirs are sorted by size within each draw."
+    "Single scales: medians with 50% and 90% intervals; of noise that is 0 or 1, how often it is 1. Sorted ones: the "
+    "median of the largest, of the second largest, ... with 90% bands, for hidden units have no names that survive "
+    "a permutation. A scale near zero switches its unit off."
 )
 
 
@@ -105,12 +106,18 @@ def _scale_panels(trees: Trees) -> list[Scales]:
     """The scales of all fits, site by site in order of their layers; those of whole layers together."""
     sites = {str(name) for tree in trees.values() for name in tree["posterior"] if ".scale" in str(name)}
     sites = sorted(name for name in sites if not name.endswith((".raw", ".log_uniform")))
-    layers = [name for name in sites if not _unit_dims(trees, name)]
+    layers = [name for name in sites if _is_one(trees, name)]
     panels = [_scale_panel(trees, name) for name in sites if name not in layers]
     if layers:
         values = {label: np.hstack([_scale(tree, n) for n in layers]) for label, tree in _with(trees, *layers).items()}
-        panels.append(Scales("scales of layers", layers, values))
+        panels.append(Scales("single scales", layers, values))
     return panels
+
+
+def _is_one(trees: Trees, name: str) -> bool:
+    """Whether a site is a single scale without the name of a feature: a whole layer's."""
+    values = any_of(_with(trees, name))["posterior"][name]
+    return values[0, 0].size == 1 and _unit_dims(trees, name) != ["layer0.unit_in"]
 
 
 def _scale_panel(trees: Trees, name: str) -> Scales:

@@ -166,7 +166,7 @@ def test_scales_of_layers_and_discrete_ones_are_drawn():
     posterior["layer0.scale"] = (posterior["layer0.scale"] > 0.1).astype("float32")
     tree["posterior"] = posterior
     units, layers = scales.scales({"nuts": tree}).axes
-    assert units.get_xlabel() == "P(scale = 1)" and layers.get_title(loc="left") == "scales of layers"
+    assert units.get_xlabel() == "P(scale = 1)" and layers.get_title(loc="left") == "single scales"
     means = np.sort(posterior["layer0.scale"].mean(("chain", "draw")).values)
     np.testing.assert_allclose(np.sort(units.lines[0].get_xdata()), means)
     tree["posterior"] = posterior.drop_vars(["layer0.scale", "layer1.scale"])
