@@ -7,14 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ....models.views.text import plain
-from .agreement import probabilities
+from ..accuracy import BINS, calibration_error, predictive_probabilities, reliability
 from .style import (
     FAINT,
     INK,
     INTERVAL,
     Trees,
     any_of,
-    classes_of,
     colours,
     new_figure,
     panels,
@@ -43,8 +42,9 @@ PREDICTED = {
     ),
     "classes": (
         "Reliability",
-        "Of the test rows that were given a probability, the share that turned out so; on the line is calibrated, "
-        "below it overconfident. Bars: 95% by chance. Grey: how often each probability was given.",
+        f"Test rows by the probability of their likeliest class, in {BINS} bins of one width: how often that class was "
+        "right. On the line is calibrated, below it overconfident. Bars: 95% by chance. Grey: how many rows have each "
+        "confidence. The calibration error, the distance from the line over rows, is that of the table.",
     ),
 }
 COVERAGE_CAPTION = "A curve above the line: intervals wider than they need be; below: narrower than they promise."
@@ -133,29 +133,19 @@ def _seen(ax: Axes, tree: Any) -> tuple[float, float]:
 
 
 def _reliability(ax: Axes, tree: Any, colour: str) -> str:
-    """Share of right answers in bins of the predicted probability, with 95% (Wilson) intervals; ECE as subtitle."""
-    confidence, right, event = _confidence(tree)
-    bins = np.array_split(np.argsort(confidence), int(np.clip(confidence.size // 20, 2, 10)))
-    x = np.array([confidence[b].mean() for b in bins])
-    share, n = np.array([right[b].mean() for b in bins]), np.array([b.size for b in bins])
+    """Share of right answers in bins of the confidence, with 95% (Wilson) intervals; the table's error as subtitle."""
+    p = predictive_probabilities(samples(tree, "predictions", "f"))
+    confidence, right = p.max(axis=-1), p.argmax(axis=-1) == test_target(tree)
+    x, share, n = reliability(confidence, right)
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, zorder=0)
     low, high = _wilson(share, n)
     ax.errorbar(x, share, np.abs(np.stack([share - low, high - share])), fmt="o-", ms=5, color=colour, elinewidth=1)
     edges = np.linspace(0, 1, 21)
     height = np.histogram(confidence, edges)[0] / confidence.size
     ax.bar(edges[:-1], 0.25 * height / height.max(), width=0.05, align="edge", color=FAINT, alpha=0.6, zorder=-1)
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"predicted probability of {event}", ylabel="how often it was so")
-    ax.set_box_aspect(1)
+    ax.set(xlim=(1 / p.shape[-1] - 0.02, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers")
     percent(ax, "xy")
-    return f"calibration error {np.sum(n * np.abs(share - x)) / n.sum():.1%}"
-
-
-def _confidence(tree: Any) -> tuple[np.ndarray, np.ndarray, str]:
-    """Predicted probability per test row, whether it came true, and of what: class 1 of two, else the likeliest."""
-    p, observed = probabilities(tree).mean(axis=0), test_target(tree).astype(int)
-    if p.ndim == 1:
-        return p, observed == 1, classes_of(tree)[1]
-    return p.max(axis=1), p.argmax(axis=1) == observed, "the likeliest class"
+    return f"calibration error {calibration_error(confidence, right):.1%}"
 
 
 def _wilson(share: np.ndarray, n: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:

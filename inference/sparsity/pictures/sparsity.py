@@ -142,8 +142,8 @@ def _image(ax: Axes, size: np.ndarray, title: str) -> None:
     """Non-negative numbers in a square, zero white."""
     drawn = ax.imshow(np.ma.masked_equal(size, 0), cmap=_shade(), vmin=0, interpolation="nearest")
     ax.set_title(title, loc="left")
-    ax.set(xticks=[], yticks=[], xlabel="sum of |mean| over units")
-    ax.figure.colorbar(drawn, ax=ax, shrink=0.75, pad=0.03)
+    ax.set(xticks=[], yticks=[], xlabel="inputs, row by row")
+    ax.figure.colorbar(drawn, ax=ax, shrink=0.75, pad=0.03, label="sum of |mean| over units")
 
 
 def _matrix(ax: Axes, weight: np.ndarray, title: str, names: Sequence[str]) -> None:

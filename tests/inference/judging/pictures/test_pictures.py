@@ -6,6 +6,7 @@ from made_trees import AWKWARD, made_data, made_tree, renamed
 from matplotlib import rcParams
 from matplotlib.text import Text
 from noisezoo.inference.judging import pictures
+from noisezoo.inference.judging.diagnose import diagnose
 from noisezoo.inference.judging.pictures import agreement, chains, predictions, scales, style, weights
 
 TASKS = [("regression", 6), ("regression", 1), ("binary", 6), ("categorical", 6)]
@@ -150,6 +151,14 @@ def test_reliability_of_classes_that_come_as_predicted():
     curve = next(line for line in ax.lines if line.get_marker() == "o")
     np.testing.assert_allclose(curve.get_ydata(), curve.get_xdata(), atol=0.08)
     assert float(ax.get_title(loc="left").split()[-1].rstrip("%")) < 4
+
+
+@pytest.mark.parametrize("task", ["binary", "categorical"])
+def test_the_calibration_error_of_the_picture_is_that_of_the_table(task):
+    trees = trees_of(task)
+    titles = [ax.get_title(loc="left") for ax in predictions.predictions(trees).axes]
+    said = [f"{label}\ncalibration error {diagnose(tree)['calibration']:.1%}" for label, tree in trees.items()]
+    assert titles == said and len({title[-4:] for title in titles}) > 1
 
 
 def test_scales_are_sorted_by_size_with_the_names_of_features():
