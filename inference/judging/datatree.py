@@ -1,10 +1,11 @@
 """A fit as an ArviZ DataTree with every group, and its netCDF file.
 
-Groups: posterior, functionals, posterior_predictive, log_likelihood, sample_stats, history, prior, prior_predictive,
-observed_data, constant_data, predictions and predictions_constant_data (test rows).  `y` and `f` of a regression are in
-the target's own units, and so is the density in log_likelihood.  `functionals` holds what is identified in a network,
-where single weights are not: sorted scales, the effective sparsity of each layer, the noise sd.  `guide` holds mean and
-sd (``<site>.sd``) of a guide of independent normals whose layers do not sample their weights, `moments` those of other
+Groups: posterior, functionals, posterior_predictive, log_likelihood, log_prior, sample_stats, history, prior,
+prior_predictive, observed_data, constant_data, predictions and predictions_constant_data (test rows).  `y` and `f` of a
+regression are in the target's own units, and so is the density in log_likelihood.  `functionals` holds what is
+identified in a network, where single weights are not: sorted scales, the effective sparsity of each layer, the noise
+sd.  `log_prior` has the log density of every site, where the prior is proper.  `guide` holds mean and sd
+(``<site>.sd``) of a guide of independent normals whose layers do not sample their weights, `moments` those of other
 guides that have them, and of all steps of a stochastic-gradient sampler, not only of its draws.  Inputs of more than
 ten million numbers are left out.  `grid` is there for a regression on one feature: f(x) and y along that feature, in
 its own units, beyond the data on both sides.
@@ -25,7 +26,7 @@ from ..driver.result import Fit
 from ..target.sharing import along_outputs
 from ..target.sites import Arrays
 from .functionals import functionals, layers_with
-from .predict import Prediction, predict, prior_draws
+from .predict import Prediction, log_prior, predict, prior_draws
 
 PRIOR_DRAWS = {"numpyro": 500, "pyro": 100}
 PRIOR_ROWS = 5_000_000  # rows of the prior predictive, those of all draws together
@@ -77,6 +78,8 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         pred_coords={**coords, "row": np.arange(len(data.y_test))},
         check_conventions=False,
     )
+    if density := log_prior(model, fit.draws, x, y):
+        tree["log_prior"] = xr.DataTree(xr.Dataset({name: (("chain", "draw"), v) for name, v in density.items()}))
     if data.task == "regression" and len(data.features) == 1 and data.x_train.size <= INPUTS:
         tree["grid"] = xr.DataTree(_grid(model, fit, data, seed))
     if fit.history:
