@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from ....models.views.text import plain
-from .style import INTERVAL, Trees, any_of, colours, markers, new_figure, samples
+from .style import INTERVAL, Trees, any_of, colours, legend, markers, new_figure, samples
 
 UNITS = 20  # most units in a forest
 SCALES_CAPTION = (
@@ -40,8 +40,7 @@ def scales(trees: Trees) -> Figure | None:
     colour = colours(trees)
     for ax, panel in zip(axes, panels, strict=True):
         (_forest if panel.units else _sorted)(ax, panel, colour)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    legend(figure, axes[0])
     return figure
 
 

@@ -19,6 +19,7 @@ MARKERS = "osD^vPX*"
 INK, FAINT = "#222222", "#BBBBBB"
 INTERVAL = 0.9
 PER_ROW = 3  # panels side by side
+MARK, LETTER = 0.7, 0.09  # inches that a legend needs for a line's mark and for each letter of its name
 
 
 Trees = dict[str, Any]
@@ -59,10 +60,17 @@ def panels(trees: Trees, draw: Callable[[Axes, Any, str], str]) -> Figure:
         ax.remove()
     for ax in axes[: len(trees)]:
         ax.label_outer()
-    handles, labels = axes[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    legend(figure, axes[0])
     return figure
+
+
+def legend(figure: Figure, ax: Axes) -> None:
+    """What one panel's lines are called, above all panels, in as many columns as there is room for."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        inches = MARK + LETTER * max(map(len, labels))
+        columns = int(np.clip(figure.get_figwidth() / inches, 1, len(labels)))
+        figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False)
 
 
 def new_figure(width: float, height: float) -> Figure:

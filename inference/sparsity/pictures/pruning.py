@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ....models.views.text import plain
-from ...judging.pictures.style import FAINT, INK, SPARE
+from ...judging.pictures.style import FAINT, INK, SPARE, legend
 from ...target.sites import Arrays
 from .. import trimming
 
@@ -58,8 +58,7 @@ def curves(curve: pd.DataFrame, title: str = "") -> Figure:
     margin = NEAR["%"] if unit == "%" else NEAR["RMSE"] * start
     near.set_ylim(max(0.0, float(np.min(curve["error"])) - 0.25 * margin), start + margin)
     near.set_title("close to the unpruned error", loc="left")
-    handles, labels = whole.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 8), frameon=False)
+    legend(figure, whole)
     return figure
 
 

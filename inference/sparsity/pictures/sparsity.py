@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from ....models.views.text import plain
 from ...judging.functionals import log_alpha as alphas
-from ...judging.pictures.style import FAINT, INK, MARKERS, PER_ROW, Picture, Trees, colours, new_figure
+from ...judging.pictures.style import FAINT, INK, MARKERS, PER_ROW, Picture, Trees, colours, legend, new_figure
 from ...target import warm_start
 from ...target.sites import Arrays
 from .. import report, trimming
@@ -93,8 +93,7 @@ def log_alpha(loc: Arrays, scale: Arrays, threshold: float = trimming.RULES["log
         ax.set_title(f"{plain(site.removesuffix('.weight'))}: {kept.mean():.2%} of {kept.size:,} kept", loc="left")
     for ax in axes[len(sites) :]:
         ax.remove()
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    legend(figure, axes[0])
     return figure
 
 
@@ -119,8 +118,7 @@ def training(histories: dict[str, Arrays]) -> Figure | None:
         for name, axis_name in (("x", x), ("y", y)):
             if axis_name == "compression":
                 _log_axis(ax, name)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    legend(figure, axes[0])
     return figure
 
 

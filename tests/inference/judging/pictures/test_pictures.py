@@ -57,6 +57,20 @@ def test_a_strategy_has_one_colour_and_no_other_has_it():
     assert len(style.colours([f"svi:{i}" for i in range(30)])) == 30
 
 
+@pytest.mark.parametrize(
+    "labels", [["svi"], ["svi:guide=low_rank,rank=20,steps=50000", "nuts", "sgld:step_size=0.01,thin=100"]]
+)
+def test_legends_lie_within_their_figures(labels):
+    one, many = (
+        {"nuts": made_tree("nuts", "regression", 1, seed=2)},
+        dict(zip(labels, trees_of().values(), strict=False)),
+    )
+    for figure in (predictions.predictions(one), scales.scales(many)):
+        figure.draw_without_rendering()
+        inside, outer = figure.legends[0].get_window_extent(), figure.bbox
+        assert outer.x0 <= inside.x0 and inside.x1 <= outer.x1
+
+
 def test_pyplot_is_left_alone():
     before = dict(rcParams)
     predictions.predictions(trees_of())
