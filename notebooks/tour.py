@@ -64,7 +64,7 @@ found.table[["rmse", "mlpd", "calibration", "rhat_f", "ess_bulk_f", "khat", "dis
 # %%
 for picture in pictures(found.trees):
     if picture.name in ("agreement", "scales"):
-        display(picture.figure)
+        display(picture.draw())
 
 # %% [markdown]
 # ## 2. Read the posterior

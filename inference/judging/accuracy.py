@@ -45,7 +45,7 @@ def regression(y: np.ndarray, f: np.ndarray, draws: np.ndarray, log_lik: np.ndar
 
 def classification(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict[str, float]:
     """The same of classes: `f` are logits, (sample, row) of two classes and (sample, row, class) of more."""
-    p = _probabilities(f)
+    p = predictive_probabilities(f)
     right = p.argmax(axis=-1) == y
     return {
         "mlpd": _mean_log_density(log_lik),
@@ -68,8 +68,8 @@ def _mean_log_density(log_lik: np.ndarray) -> float:
     return float(np.mean(logsumexp(log_lik.astype(np.float64), axis=0) - np.log(len(log_lik))))
 
 
-def _probabilities(f: np.ndarray) -> np.ndarray:
-    """Predictive class probabilities (row, class)."""
+def predictive_probabilities(f: np.ndarray) -> np.ndarray:
+    """Predictive class probabilities (row, class) from logits, (sample, row) of two classes or (sample, row, class)."""
     f = f.astype(np.float64)
     if f.ndim == 3:
         return softmax(f, axis=-1).mean(axis=0)
@@ -79,6 +79,15 @@ def _probabilities(f: np.ndarray) -> np.ndarray:
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     """Expected calibration error in equal-width bins (Guo et al. 2017): mean of |share right - mean confidence|."""
+    if not np.isfinite(confidence).all():
+        return np.nan
+    stated, share, rows = reliability(confidence, right)
+    return float(np.sum(rows * np.abs(share - stated)) / rows.sum())
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean confidence, share right and number of rows of each of the equal-width bins that has any."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [abs(right[bins == b].sum() - confidence[bins == b].sum()) for b in np.unique(bins)]
-    return float(sum(gaps) / len(confidence))
+    found = [bins == b for b in np.unique(bins)]
+    stated, share = ([values[b].mean(dtype=np.float64) for b in found] for values in (confidence, right))
+    return np.array(stated), np.array(share), np.array([b.sum() for b in found])

@@ -1,12 +1,14 @@
 """A fit as an ArviZ DataTree with every group, and its netCDF file.
 
-Groups: posterior, functionals, posterior_predictive, log_likelihood, sample_stats, history, prior, prior_predictive,
-observed_data, constant_data, predictions and predictions_constant_data (test rows).  `y` and `f` of a regression are in
-the target's own units, and so is the density in log_likelihood.  `functionals` holds what is identified in a network,
-where single weights are not: sorted scales, the effective sparsity of each layer, the noise sd.  `guide` holds mean and
-sd (``<site>.sd``) of a guide of independent normals whose layers do not sample their weights, `moments` those of other
+Groups: posterior, functionals, posterior_predictive, log_likelihood, log_prior, sample_stats, history, prior,
+prior_predictive, observed_data, constant_data, predictions and predictions_constant_data (test rows).  `y` and `f` of a
+regression are in the target's own units, and so is the density in log_likelihood.  `functionals` holds what is
+identified in a network, where single weights are not: sorted scales, the effective sparsity of each layer, the noise
+sd.  `log_prior` has the log density of every site, where the prior is proper.  `guide` holds mean and sd
+(``<site>.sd``) of a guide of independent normals whose layers do not sample their weights, `moments` those of other
 guides that have them, and of all steps of a stochastic-gradient sampler, not only of its draws.  Inputs of more than
-ten million numbers are left out.
+ten million numbers are left out.  `grid` is there for a regression on one feature: f(x) and y along that feature, in
+its own units, beyond the data on both sides.
 """
 
 import json
@@ -21,14 +23,16 @@ import xarray as xr
 from ...models.ppl import language
 from .. import files
 from ..driver.result import Fit
+from ..target.sharing import along_outputs
 from ..target.sites import LEARNED, Arrays, no_nuts, sites_of
 from ..target.support import check_task
 from .functionals import functionals, layers_with
-from .predict import Prediction, predict, prior_draws
+from .predict import Prediction, log_prior, predict, prior_draws
 
 PRIOR_DRAWS = {"numpyro": 500, "pyro": 100}
 PRIOR_ROWS = 5_000_000  # rows of the prior predictive, those of all draws together
 INPUTS = 10_000_000  # numbers in x, beyond which it is not worth a place in the file: `data.load` has it
+POINTS, MARGIN = 200, 0.25  # of the grid; how far it reaches beyond the data, as a share of their range
 OF_VECTORS = ("magnitude", "angle", "radius", "shift")  # sites with a number for each weight vector
 VERSIONS = ("noisezoo", "numpyro", "jax", "arviz-base", "arviz-stats")
 
@@ -68,7 +72,7 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
             "y": _original(data.y_test, data),
         },
     }
-    dims, coords = _names(groups, data)
+    dims, coords = _names(groups, data, _of_outputs(model, fit.draws, x))
     tree = from_dict(
         {name: values for name, values in groups.items() if values},
         dims=dims,
@@ -77,6 +81,10 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         pred_coords={**coords, "row": np.arange(len(data.y_test))},
         check_conventions=False,
     )
+    if density := log_prior(model, fit.draws, x, y):
+        tree["log_prior"] = xr.DataTree(xr.Dataset({name: (("chain", "draw"), v) for name, v in density.items()}))
+    if data.task == "regression" and len(data.features) == 1 and data.x_train.size <= INPUTS:
+        tree["grid"] = xr.DataTree(_grid(model, fit, data, seed))
     if fit.history:
         tree["history"] = xr.DataTree(xr.Dataset({k: (("chain", "record"), v) for k, v in fit.history.items()}))
     if fit.loc:
@@ -125,7 +133,30 @@ def _prior(
     return sites, {"y": _original(prediction.y, data), "f": _original(prediction.f, data)}, ""
 
 
-def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], dict[str, Any]]:
+def _grid(model: Callable, fit: Fit, data: Any, seed: int) -> xr.Dataset:
+    """f(x) and y along the one feature, where there are rows and where there are none."""
+    rows = np.concatenate([data.x_train, data.x_test])[:, 0].astype(np.float64)
+    margin = MARGIN * (np.ptp(rows) or 1.0)
+    z = np.linspace(rows.min() - margin, rows.max() + margin, POINTS)
+    found = predict(model, fit.draws, *arrays(fit.ppl, z[:, None].astype(np.float32)), seed=seed + 3)
+    values = {name: (("chain", "draw", "x"), _original(getattr(found, name), data)) for name in ("f", "y")}
+    own = {"x_mean": float(data.x_mean[0]), "x_scale": float(data.x_scale[0])}
+    return xr.Dataset(values, coords={"x": z * own["x_scale"] + own["x_mean"]}, attrs=own)
+
+
+def _of_outputs(model: Callable, draws: Arrays, x: Any) -> list[str]:
+    """The sites with a number for each unit out that their shapes do not tell from those of the units in."""
+    square = [layer for layer in layers_with(draws, ".weight") if len(set(draws[f"{layer}.weight"].shape[2:])) == 1]
+    shared = [(name, layer) for layer in square for name in draws if name.startswith(f"{layer}.scale")]
+    shape = {name: draws[f"{layer}.weight"].shape[:3] for name, layer in shared}
+    return [
+        name
+        for name, layer in shared
+        if draws[name].shape == shape[name] and along_outputs(model, draws, x, name, f"{layer}.weight")
+    ]
+
+
+def _names(groups: dict[str, Arrays], data: Any, of_outputs: list[str]) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """Names of the dimensions of every site, and of the units along them."""
     dims: dict[str, list[str]] = {"y": ["row"], "f": ["row"], "log_lik": ["row"], "x": ["row", "feature"]}
     coords: dict[str, Any] = {"feature": list(data.features)}
@@ -137,6 +168,7 @@ def _names(groups: dict[str, Arrays], data: Any) -> tuple[dict[str, list[str]], 
         layer, _, parameter = name.partition(".")
         if layer in layers and parameter != "row":
             dims[name] = _unit_dims(layer, parameter, values.shape[2:], _unit_in(groups["posterior"], layer))
+    dims.update({name: [f"{name.partition('.')[0]}.unit_out"] for name in of_outputs})
     first = next((v for k, v in groups["posterior"].items() if k in ("layer0.weight", "layer0.base")), None)
     if first is None or first.shape[-2] == len(data.features):  # the units of a convolution are channels
         coords["layer0.unit_in"] = list(data.features)

@@ -1,4 +1,4 @@
-"""From posterior draws to function values, predictive draws and log likelihoods, in either language."""
+"""From posterior draws to function values, predictive draws, log likelihoods and log priors, in either language."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -32,6 +32,19 @@ def predict(model: Callable, draws: Arrays, x: Any, y: Any = None, seed: int = 0
         for a in _evaluation(x).predict_at_draws(model, flat, x, y, seed)
     ]
     return Prediction(*parts)
+
+
+def log_prior(model: Callable, draws: Arrays, x: Any, y: Any) -> Arrays:
+    """The log prior density (chain, draw) of every site of a program at `draws` (chain, draw, ...) of them.
+
+    Nothing if the prior is improper.  Raises ValueError if a latent site is missing.
+    """
+    if import_module(f"..target.{ppl(x).name}.density", __package__).sites(model, x, y).improper:
+        return {}
+    chains, count = next(iter(draws.values())).shape[:2]
+    flat = {name: values.reshape(chains * count, *values.shape[2:]) for name, values in draws.items()}
+    found = _evaluation(x).log_prior_at_draws(model, flat, x)
+    return {name: values.reshape(chains, count) for name, values in found.items()}
 
 
 def prior_draws(model: Callable, x: Any, count: int, seed: int = 0) -> Arrays:

@@ -1,6 +1,7 @@
 """Prune a fit in the folder of a run."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from .. import files
 from ..driver.progress import Progress
 from ..sparsity.pruning import curve
 from ..sparsity.scores import groups_with_weights
-from . import folder
+from . import folder, images
 
 
 def prune(
@@ -32,6 +33,7 @@ def prune(
     from ...models import catalogue
     from ...models.catalogue import outputs_of_task
     from ...models.networks.bare import bare_program
+    from ..judging.pictures.style import Picture
     from ..sparsity.pictures import pruning
     from ..target.warm_start import load
 
@@ -44,11 +46,10 @@ def prune(
     errors = curve(model, tree, data, rules, by=by, progress=progress)
     out, name = run if out is None else Path(out), f"prune-{files.file_name(label)}{'-unit' * (by == 'unit')}"
     out.mkdir(parents=True, exist_ok=True)
-    table, picture = out / f"{name}.csv", out / f"{name}.png"
-    files.write(table, errors.to_csv(index=False))
-    figure = pruning.curves(errors, f"{label}: {options['network']} on {options['data']}")
-    files.through(picture, lambda part: figure.savefig(part))
-    return errors, [table, picture]
+    files.write(out / f"{name}.csv", errors.to_csv(index=False))
+    title = f"{label}: {options['network']} on {options['data']}"
+    drawn = images.write(out, [Picture(name, title, pruning.CAPTION, partial(pruning.curves, errors, title))])
+    return errors, [out / f"{name}.csv", *(out / f"{name}.png" for image in drawn if image.png)]
 
 
 def _fit(fits: dict[str, Any], strategy: str, load: Callable) -> tuple[str, Any]:

@@ -1,8 +1,6 @@
 """The report of a run: its table, its pictures, and one HTML file that holds both."""
 
-import base64
 import html
-import io
 import itertools
 import math
 import shlex
@@ -14,9 +12,9 @@ from typing import Any, NamedTuple
 from ...data.frame import WARNING
 from .. import files
 from ..judging.pictures import directions, pictures, weights
-from ..judging.pictures.style import Picture
 from ..sparsity.pictures import sparsity
 from ..sparsity.summary import judged
+from . import images
 
 
 class Column(NamedTuple):
@@ -62,6 +60,7 @@ SHORT = (
 )
 
 
+PICTURES = (pictures, weights.pictures, sparsity.pictures, directions.pictures)
 LAYERS = ("layer", "kept", "share", "compression", "units in", "units out")
 SPARSITY_CAPTION = (
     "At the mean weights, those that a rule trims set to zero. Compression is all weights over those kept, biases not "
@@ -76,31 +75,17 @@ def write(path: Path, run: dict[str, Any], table: Any, trees: dict[str, Any]) ->
     `run` is what ``run.json`` holds, `table` that of `compare`, `trees` the fits.
     """
     files.through(path / "table.csv", table.to_csv)
-    images = []
-    for picture in filter(
-        None,
-        (*pictures(trees), weights.picture(trees), *sparsity.pictures(trees), *directions.pictures(trees)),
-    ):
-        image = png(picture)
-        files.write(path / f"{files.file_name(picture.name)}.png", image)
-        images.append((picture, image))
+    drawn = images.write(path, (picture for kind in PICTURES for picture in kind(trees)))
     sparsity_reports = {
         label: judged(tree, run["options"]["network"]) for label, tree in trees.items() if "guide" in tree.children
     }
-    files.write(path / "report.html", page(run, table, images, sparsity_reports))
-
-
-def png(picture: Picture) -> bytes:
-    """A picture as a PNG."""
-    buffer = io.BytesIO()
-    picture.figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    files.write(path / "report.html", page(run, table, drawn, sparsity_reports))
 
 
 def page(
     run: dict[str, Any],
     table: Any,
-    images: Iterable[tuple[Picture, bytes]],
+    drawn: Iterable[images.Image],
     sparse: dict[str, list[dict[str, Any]]] | None = None,
 ) -> str:
     """The report as one HTML page that needs no other file; `sparse` has the reports of sparsity by label."""
@@ -112,7 +97,7 @@ def page(
         table=_table(*numbers(table)),
         meanings=_meanings(table),
         sparsity="".join(_sparsity(label, reports) for label, reports in (sparse or {}).items() if reports),
-        pictures="".join(figure(picture, image) for picture, image in images),
+        pictures="".join(map(images.figure, drawn)),
         command=html.escape(command(run)),
         settings=_table(("strategy", "settings"), [(k, _pairs(v["settings"])) for k, v in run["fits"].items()]),
         versions=html.escape(_pairs(run["versions"], " ")),
@@ -218,13 +203,6 @@ def _units(row: dict[str, Any]) -> list[str]:
     return [
         "" if row[n] is None else f"{row[n]} of {row[of]}" for n, of in (("units_in", "of_in"), ("units_out", "of_out"))
     ]
-
-
-def figure(picture: Picture, image: bytes) -> str:
-    """A picture with its title and caption, the image inside."""
-    source = f"data:image/png;base64,{base64.b64encode(image).decode()}"
-    title, caption = html.escape(picture.title), html.escape(picture.caption)
-    return f'<figure><h2>{title}</h2><img src="{source}" alt="{title}"><figcaption>{caption}</figcaption></figure>'
 
 
 def _pairs(values: dict[str, Any], between: str = "=") -> str:

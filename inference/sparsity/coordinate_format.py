@@ -39,6 +39,7 @@ def to_bytes(arrays: Arrays) -> bytes:
     return save({name: np.ascontiguousarray(v) for name, v in arrays.items()})
 
 
-def size(arrays: Arrays) -> int:
-    """Bytes of these arrays as a safetensors file, whatever is floating point in single precision."""
-    return len(to_bytes({k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}))
+def size(arrays: Arrays, features: int) -> int:
+    """Bytes of a net's file: these arrays, floats in single precision, with mean and sd of each feature in double."""
+    single = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+    return len(to_bytes({**single, **dict.fromkeys(("x_mean", "x_scale"), np.zeros(features))}))

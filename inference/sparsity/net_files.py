@@ -111,7 +111,7 @@ def export(
         "sha256": {TENSORS: _sha256(tensors)},
         "versions": versions(),
     }
-    description["bytes"].update(after=len(tensors), compact=None)
+    description["bytes"]["compact"] = None
     out.mkdir(parents=True, exist_ok=True)
     files.write(out / TENSORS, tensors)
     if compact is None:

@@ -43,7 +43,7 @@ def measure(model: Callable, loc: Arrays, masks: Arrays, data: Any, network: str
     ``layers`` : the rows of `table` by layer, None where a number is missing or infinite.
     ``compression``, ``kept``, ``weights`` : the last row of it.
     ``error`` : ``before`` and ``after`` trimming at the test rows, and the ``unit``: %, or RMSE in the target's units.
-    ``bytes`` : size of the weights and biases as a file, ``before`` (dense) and ``after`` (indices and values).
+    ``bytes`` : size of the net's file, ``before`` (dense weights) and ``after`` (indices and values).
     ``structured`` : the smaller net (see `smaller_net.architecture`), or None, and then ``why``.
     """
     from . import coordinate_format, smaller_net
@@ -63,8 +63,8 @@ def measure(model: Callable, loc: Arrays, masks: Arrays, data: Any, network: str
             "unit": unit,
         },
         "bytes": {
-            "before": coordinate_format.size(loc),
-            "after": coordinate_format.size(coordinate_format.encode(loc, masks)),
+            "before": coordinate_format.size(loc, data.x_test.shape[1]),
+            "after": coordinate_format.size(coordinate_format.encode(loc, masks), data.x_test.shape[1]),
         },
         "structured": None,
         "why": "the words of the network were not given",

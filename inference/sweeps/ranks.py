@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from ...models.views.text import plain
 from ..judging.pictures.style import INK
 
 LEVEL = 0.05  # of significance
@@ -61,7 +62,7 @@ def plot(names: list[str], mean: np.ndarray, difference: float) -> Any:
     from matplotlib.figure import Figure
 
     order = np.argsort(mean, kind="stable")
-    names, mean = [names[i] for i in order], mean[order]
+    names, mean = [plain(names[i]) for i in order], mean[order]
     bars, half = joined(mean, difference), (len(names) + 1) // 2
     depth = 0.35 + 0.16 * len(bars)
     low, high = 1.0, float(len(names))

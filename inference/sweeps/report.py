@@ -2,6 +2,7 @@
 
 import html
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ import pandas as pd
 
 from .. import files
 from ..judging.pictures.style import Picture
-from ..runs.report import HEAD, figure, png
+from ..runs import images
+from ..runs.report import HEAD
 from . import ranks, store
 from .store import DONE, FAILED, Cell
 from .worker import SCORES
@@ -57,10 +59,8 @@ def make(folder: Path) -> list[Table]:
     summary = table(results)
     files.through(folder / "table.csv", lambda part: summary.to_csv(part, index=False))
     rankings = [ranking(results, score) for score in RANKED if score in set(summary["score"])]
-    pictures = [(diagram, png(diagram)) for diagram in map(picture, rankings) if diagram]
-    for diagram, image in pictures:
-        files.write(folder / f"{diagram.name}.png", image)
-    files.write(folder / "report.html", page(folder.name, record, results, summary, rankings, pictures))
+    drawn = images.write(folder, filter(None, map(picture, rankings)))
+    files.write(folder / "report.html", page(folder.name, record, results, summary, rankings, drawn))
     return [*_tables(summary), *_ranked(rankings), *_counts(results)]
 
 
@@ -139,8 +139,8 @@ def picture(ranking: Ranking) -> Picture | None:
     """The critical-difference diagram, where there is one."""
     if ranking.why:
         return None
-    diagram = ranks.plot(ranking.methods, ranking.mean, ranking.difference)
-    return Picture(f"ranks-{ranking.score}", f"Ranks by {HEADS[ranking.score]}", CAPTION, diagram)
+    draw = partial(ranks.plot, ranking.methods, ranking.mean, ranking.difference)
+    return Picture(f"ranks-{ranking.score}", f"Ranks by {HEADS[ranking.score]}", CAPTION, draw)
 
 
 def sentences(ranking: Ranking) -> list[str]:
@@ -233,7 +233,7 @@ def page(
     results: Frame,
     summary: Frame,
     rankings: list[Ranking],
-    pictures: list[tuple[Picture, bytes]],
+    drawn: list[images.Image],
 ) -> str:
     """The report as one HTML page that needs no other file."""
     total, statuses = len(record["facts"]["cells"]), Counter(results["status"])
@@ -241,12 +241,12 @@ def page(
     state = f"{statuses[DONE]} of {total} cells done, {statuses[FAILED]} failed" + (
         f", {missing} not run" * bool(missing)
     )
-    figures = {diagram.name: figure(diagram, image) for diagram, image in pictures}
+    diagrams = {image.picture.name: image for image in drawn}
     return PAGE.substitute(
         title=html.escape(f"sweep {name}"),
         started=html.escape(state),
         tables="".join(_section(summary, data) for data in dict.fromkeys(summary["data"])),
-        ranks="".join(_rank_section(r, figures.get(f"ranks-{r.score}", "")) for r in rankings),
+        ranks="".join(_rank_section(r, diagrams.get(f"ranks-{r.score}")) for r in rankings),
         failed="".join(f"<h2>{title}</h2>{_html(head, _plain(rows))}" for title, head, rows in _counts(results)),
         text=html.escape(record["text"]),
         command=html.escape(f"noisezoo sweep {record['file']}"),
@@ -258,12 +258,13 @@ def _section(summary: Frame, data: str) -> str:
     return f"<h2>{html.escape(data)}</h2>{_html(*_wide(summary, data, (*SCORES, 'seconds')))}"
 
 
-def _rank_section(ranking: Ranking, image: str) -> str:
+def _rank_section(ranking: Ranking, image: images.Image | None) -> str:
     """A ranking as its picture, or as a table where it has none."""
-    text = " ".join(sentences(ranking))
-    title = "" if image else f"<h2>Ranks by {HEADS[ranking.score]}</h2>"
-    pairs = _html(["", "average rank"], _plain(_pairs(ranking))) if ranking.data and not image else ""
-    return f'{title}{image}{pairs}<p class="faint">{html.escape(text)}</p>'
+    text, diagram = " ".join(sentences(ranking)), images.figure(image) if image else ""
+    bare = not (image and image.png)
+    title = f"<h2>Ranks by {HEADS[ranking.score]}</h2>" if bare else ""
+    pairs = _html(["", "average rank"], _plain(_pairs(ranking))) if ranking.data and bare else ""
+    return f'{title}{diagram}{pairs}<p class="faint">{html.escape(text)}</p>'
 
 
 def _plain(rows: list[list[str]]) -> list[list[tuple[str, bool]]]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..laws.direction import Direction, angle_between, sample
 from ..ppl.sphere import rotate
+from .text import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,14 +125,14 @@ def _panels(
 
     if not directions:
         raise ValueError("a figure needs at least one direction, such as projected(0.01)")
-    names = {direction.name for direction in directions}
+    names = {plain(direction.name) for direction in directions}
     columns = min(len(directions), 4 if len(directions) % 3 else 3)
     rows = math.ceil(len(directions) / columns)
     figure = Figure(figsize=(max(4.5, size[0] * columns), size[1] * rows + 0.4), layout="constrained")
     panels = [figure.add_subplot(rows, columns, i + 1, **kind) for i in range(len(directions))]
     for panel, direction in zip(panels, directions, strict=True):
         settings = _settings(direction)
-        panel.set_title(settings if len(names) == 1 else f"{direction.name}\n{settings}", fontsize=10)
+        panel.set_title(settings if len(names) == 1 else f"{plain(direction.name)}\n{settings}", fontsize=10)
     gap = ":\n" if columns == 1 else ": "
     figure.suptitle(f"{names.pop()}{gap}{title}" if len(names) == 1 else title)
     return figure, panels

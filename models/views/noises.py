@@ -11,6 +11,7 @@ import numpy as np
 from ..noises import Noise, as_noise
 from ..noises.draws import draw_scales, draw_weights
 from ..noises.marginal import atom, log_marginal
+from .text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ def plot_noise(noise: Noise | Callable, seed: int = 0) -> "Figure":
     scales = np.abs(draw_scales(noise, DRAWS, seed)) if noise.proper else np.array([])
     weights = draw_weights(noise, DRAWS, 1.0, seed) if noise.proper else np.array([])
     figure = Figure(figsize=(12, 3.8), layout="constrained")
-    figure.suptitle(f"{noise}: {noise.prior}" if noise.prior else str(noise), fontweight="bold")
+    figure.suptitle(f"{plain(noise)}: {plain(noise.prior)}" if noise.prior else plain(noise), fontweight="bold")
     left, middle, right = figure.subplots(1, 3)
     _plot_scale(left, noise, scales)
     _plot_weight(middle, noise, weights)
@@ -93,7 +94,7 @@ def _plot_tails(axes: "Axes", noise: Noise, weights: np.ndarray) -> None:
     axes.set(title="the tails, log-log", xlabel="|w|", ylabel="p(w)", xscale="log", yscale="log")
     median = float(np.median(np.abs(weights[weights != 0]))) if noise.proper else 1.0
     grid = np.geomspace(1e-2, 1e3, 300) * median
-    axes.plot(grid, np.exp(log_marginal(noise, grid)), color="C0", linewidth=2, label=noise.name)
+    axes.plot(grid, np.exp(log_marginal(noise, grid)), color="C0", linewidth=2, label=plain(noise.name))
     if noise.proper:
         mass = 1 - atom(noise)
         gaussian, double = np.exp(normal(grid, median / 0.6745)), np.exp(laplace(grid, median / np.log(2)))

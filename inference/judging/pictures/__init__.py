@@ -1,32 +1,33 @@
-"""Pictures of fits: pure functions from DataTrees to matplotlib figures.
+"""Pictures of fits: pure functions from DataTrees to matplotlib figures, each called when it is wanted.
 
 Every function takes the fits as ``{label: DataTree}`` (see `judging.datatree`) and keeps no state, neither in
 pyplot nor here.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from . import agreement, chains, predictions, scales
 from .style import Picture, Trees, any_of, chains_of, task_of
 
 
 def pictures(trees: Trees) -> Iterator[Picture]:
-    """All pictures that these fits have something to show in, one at a time; the first NUTS is the reference."""
+    """All pictures that these fits may have something to show in; the first NUTS is the reference."""
     if not trees:
         return
     reference = next((label for label, tree in trees.items() if tree.attrs["strategy"] == "nuts"), None)
     task = task_of(any_of(trees))
-    title, caption = predictions.PREDICTED["regression" if task == "regression" else "classes"]
-    yield Picture("predictions", title, caption, predictions.predictions(trees))
+    title, caption = predictions.PREDICTED[predictions.kind(trees)]
+    yield Picture("predictions", title, caption, partial(predictions.predictions, trees))
     if task == "regression":
-        yield Picture("calibration", "Calibration", predictions.COVERAGE_CAPTION, predictions.coverage(trees))
+        draw = partial(predictions.coverage, trees)
+        yield Picture("calibration", "Calibration", predictions.COVERAGE_CAPTION, draw)
     if reference is not None and len(trees) > 1:
-        title, figure = f"Agreement with {reference}", agreement.agreement(trees, reference)
-        yield Picture("agreement", title, agreement.AGREEMENT_CAPTION, figure)
-    if (figure := scales.scales(trees)) is not None:
-        yield Picture("scales", "Scales of the noise", scales.SCALES_CAPTION, figure)
+        title, draw = f"Agreement with {reference}", partial(agreement.agreement, trees, reference)
+        yield Picture("agreement", title, agreement.AGREEMENT_CAPTION, draw)
+    yield Picture("scales", "Scales of the noise", scales.SCALES_CAPTION, partial(scales.scales, trees))
     for label, tree in trees.items():
         if chains_of(tree) > 1 and tree.attrs["independent_chains"]:
-            yield Picture(f"trace-{label}", f"Chains of {label}", chains.TRACE_CAPTION, chains.trace(tree, label))
-    if (figure := chains.loss(trees)) is not None:
-        yield Picture("loss", "Loss along the way", chains.LOSS_CAPTION, figure)
+            draw = partial(chains.trace, tree, label)
+            yield Picture(f"trace-{label}", f"Chains of {label}", chains.TRACE_CAPTION, draw)
+    yield Picture("loss", "Loss along the way", chains.LOSS_CAPTION, partial(chains.loss, trees))

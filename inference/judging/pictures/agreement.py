@@ -6,11 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import INK, Trees, any_of, classes_of, colours, markers, new_figure, samples, task_of, test_target
+from ....models.views.text import plain
+from .style import INK, Trees, any_of, classes_of, colours, legend, markers, new_figure, samples, task_of, test_target
 
 AGREEMENT_CAPTION = (
     "One point per test row. On the line both inferences say the same; below it in the right panel, the inference is "
-    "surer of f(x) than the reference."
+    "surer than the reference."
 )
 
 
@@ -25,11 +26,10 @@ def agreement(trees: Trees, reference: str) -> Figure:
         for label, marker in zip(trees, markers(), strict=False):
             if label != reference:
                 x, y = moments[reference][part], moments[label][part]
-                ax.scatter(x, y, s=16, marker=marker, color=colour[label], alpha=0.6, lw=0, label=label)
+                ax.scatter(x, y, s=16, marker=marker, color=colour[label], alpha=0.6, lw=0, label=plain(label))
         _diagonal(ax, "sd" if part else "mean")
-        ax.set(xlabel=f"{name} of {quantity}, {reference}", ylabel=f"{name} of {quantity}")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+        ax.set(xlabel=f"{name} of {quantity}, {plain(reference)}", ylabel=f"{name} of {quantity}")
+    legend(figure, axes[0])
     return figure
 
 

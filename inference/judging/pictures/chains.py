@@ -7,13 +7,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ....models.views.text import plain
 from .style import INK, Trees, chains_of, colours, new_figure
 
 TRACE_CAPTION = (
-    "Chains that agree lie on top of one another, and their ranks are level. Shown are the test row whose f(x) mixes "
-    "worst, a typical one, and the noise."
+    "Chains that agree lie on top of one another, and their ranks are level: on the right, how many draws of a chain "
+    "have these ranks, over how many there would be. Shown are f(x) at the test row where it mixes worst and at a "
+    "typical one, and the sd of the noise where that is learned."
 )
-LOSS_CAPTION = "Level at the end: more steps would not help. The steep beginning is cut off."
+LOSS_CAPTION = (
+    "The negative ELBO, of a point the negative log density. Level at the end: more steps would not help. The steep "
+    "beginning is cut off."
+)
 
 
 def trace(tree: Any, label: str = "") -> Figure:
@@ -31,13 +36,14 @@ def trace(tree: Any, label: str = "") -> Figure:
         _ranks(right, values, shades)
     axes[-1, 0].set_xlabel("draw")
     axes[-1, 1].set_xlabel("rank among all draws")
+    axes[0, 1].set_title("draws over those of a level chain", loc="left", fontsize=10)
     for ax in axes[:-1].flat:
         ax.tick_params(labelbottom=False)
     return figure
 
 
 def loss(trees: Trees) -> Figure | None:
-    """The negative ELBO along the way, of the fits that have one; None if no fit has."""
+    """The loss along the way, of the fits that have one; None if no fit has."""
     histories = {label: tree["history"] for label, tree in trees.items() if "loss" in tree.children.get("history", ())}
     if not histories:
         return None
@@ -47,11 +53,14 @@ def loss(trees: Trees) -> Figure | None:
     for label, colour in colours(trees).items():
         if label in histories:
             step, value = histories[label]["step"].values, histories[label]["loss"].values
-            ax.plot(step.T, value.T, color=colour, lw=1.3, label=[label] + [None] * (len(value) - 1))
-            ends.append((value.min(), np.quantile(value[:, value.shape[1] // 5 :], 0.99)))
-    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
-    ax.set_ylim(low - 0.1 * (high - low), high + 0.4 * (high - low))
-    ax.set(xlabel="step", ylabel="negative ELBO")
+            ax.plot(step.T, value.T, color=colour, lw=1.3, label=[plain(label)] + [None] * (len(value) - 1))
+            late = value[:, value.shape[1] // 5 :]
+            if np.isfinite(late).any():
+                ends.append((value[np.isfinite(value)].min(), np.quantile(late[np.isfinite(late)], 0.99)))
+    if ends:
+        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+        ax.set_ylim(low - 0.1 * (high - low), high + 0.4 * (high - low))
+    ax.set(xlabel="step", ylabel="loss")
     ax.margins(x=0.01)
     ax.legend(frameon=False)
     return figure

@@ -3,7 +3,8 @@
 They look like those of the other pictures and keep no state either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 
 from ....errors import unknown
 from ....models.ppl import truncated_integrals
+from ....models.views.text import plain
 from ...driver.result import Fit
 from ..direction_posterior import (
     QUARTER,
@@ -46,9 +48,11 @@ def pictures(trees: Trees) -> Iterator[Picture]:
     """The pictures of all fits whose layers have angles and magnitudes, of the first chain."""
     for label, tree in trees.items():
         if direction_layers(tree["posterior"].data_vars):
-            learned = from_tree(tree)
-            yield Picture(f"units-{label}", f"Units of {label}", LAWS_CAPTION, laws(learned))
-            yield Picture(f"magnitudes-{label}", f"Angles of {label}", MAGNITUDES_CAPTION, magnitudes(learned))
+            for name, title, caption, draw in (
+                ("units", "Units", LAWS_CAPTION, laws),
+                ("magnitudes", "Angles", MAGNITUDES_CAPTION, magnitudes),
+            ):
+                yield Picture(f"{name}-{label}", f"{title} of {label}", caption, partial(_of_tree, draw, tree))
 
 
 def laws(fit: Fit | Learned, chosen: int = 4, layer: str | None = None, chain: int = 0) -> Figure:
@@ -72,7 +76,7 @@ def laws(fit: Fit | Learned, chosen: int = 4, layer: str | None = None, chain: i
     for (left, right), (_, row) in zip(axes, table.iterrows(), strict=True):
         _magnitude(left, fit, row, chain, (min(0.0, float(low)), max(0.0, float(high))))
         _angle(right, fit, row, chain)
-        left.set_title(f"{layer}, unit {row['unit']}: alpha = {np.exp(row['log_alpha']):.2g}", loc="left")
+        left.set_title(f"{plain(layer)}, unit {row['unit']}: alpha = {np.exp(row['log_alpha']):.2g}", loc="left")
         right.set_title(f"mean angle {row['angle'] * DEGREES:.0f}°", loc="left")
     axes[-1, 0].set_xlabel("magnitude g")
     axes[-1, 1].set_xlabel("angle e (degrees)")
@@ -100,7 +104,7 @@ def magnitudes(fit: Fit | Learned, chain: int = 0) -> Figure:
         drawn = ax.scatter(size, DEGREES * part["angle"], s=16, **shade)
         ax.axhline(45, color=INK, lw=0.9, ls="--", zorder=0)
         ax.set(ylim=(0, 90), yticks=range(0, 91, 15), xlabel="|m| (log axis)")
-        ax.set_title(f"{layer}: {len(part)} units", loc="left")
+        ax.set_title(f"{plain(layer)}: {len(part)} units", loc="left")
         _log_axis(ax, float(size.min()), float(size.max()))
     for ax in axes[:, 0]:
         ax.set_ylabel("mean angle (degrees)")
@@ -125,6 +129,10 @@ def curve(table: pd.DataFrame) -> Figure:
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         ax.set(xlabel="units removed", ylabel=names[column])
     return figure
+
+
+def _of_tree(draw: Callable[[Learned], Figure], tree: Any) -> Figure:
+    return draw(from_tree(tree))
 
 
 def _magnitude(ax: Axes, fit: Fit | Learned, row: Any, chain: int, ends: tuple[float, float]) -> None:

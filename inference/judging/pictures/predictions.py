@@ -6,14 +6,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .agreement import probabilities
+from ....models.views.text import plain
+from ..accuracy import BINS, calibration_error, predictive_probabilities, reliability
 from .style import (
     FAINT,
     INK,
     INTERVAL,
     Trees,
     any_of,
-    classes_of,
     colours,
     new_figure,
     panels,
@@ -25,18 +25,26 @@ from .style import (
 )
 
 ROWS = 150  # most test rows in one panel
+SPANS = 1.0  # of the target, at most so many are shown above and below it
 
 
 PREDICTED = {
     "regression": (
         "Predictions",
-        f"Medians and {INTERVAL:.0%} intervals of the predictive distribution at test rows. Hollow: the interval "
-        "missed. About one in ten should.",
+        f"Medians and {INTERVAL:.0%} intervals of the predictive distribution at {ROWS} test rows at most. Hollow: the "
+        "interval missed. About one in ten should.",
+    ),
+    "function": (
+        "The function",
+        f"Mean of f(x), and bands that hold {INTERVAL:.0%} of f(x) and of y, point by point on a grid that begins "
+        "before the data and ends after them. A band that is wide where there are no rows says that little is known "
+        "there; one that leaves the target far behind is cut.",
     ),
     "classes": (
         "Reliability",
-        "Of the test rows that were given a probability, the share that turned out so; on the line is calibrated, "
-        "below it overconfident. Bars: 95% by chance. Grey: how often each probability was given.",
+        f"Test rows by the probability of their likeliest class, in {BINS} bins of one width: how often that class was "
+        "right. On the line is calibrated, below it overconfident. Bars: 95% by chance. Grey: how many rows have each "
+        "confidence. The calibration error, the distance from the line over rows, is that of the table.",
     ),
 }
 COVERAGE_CAPTION = "A curve above the line: intervals wider than they need be; below: narrower than they promise."
@@ -44,11 +52,17 @@ COVERAGE_CAPTION = "A curve above the line: intervals wider than they need be; b
 
 def predictions(trees: Trees) -> Figure:
     """Predicted against observed for a regression, the function where there is one feature, else reliability."""
+    figure = panels(trees, {"classes": _reliability, "function": _function, "regression": _predicted}[kind(trees)])
+    if kind(trees) == "function":
+        figure.axes[0].set_ylim(_seen(figure.axes[0], any_of(trees)))  # which they share
+    return figure
+
+
+def kind(trees: Trees) -> str:
+    """Which of `PREDICTED` is shown of these fits."""
     if task_of(any_of(trees)) != "regression":
-        return panels(trees, _reliability)
-    if any_of(trees)["constant_data"]["x"].shape[1] == 1:
-        return panels(trees, _function)
-    return panels(trees, _predicted)
+        return "classes"
+    return "function" if all("grid" in tree.children for tree in trees.values()) else "regression"
 
 
 def coverage(trees: Trees) -> Figure:
@@ -63,7 +77,7 @@ def coverage(trees: Trees) -> Figure:
     for label, colour in colours(trees).items():
         tree = trees[label]
         rank = np.mean(samples(tree, "predictions", "y") < test_target(tree), axis=0)
-        ax.plot(level, [np.mean(np.abs(2 * rank - 1) <= p) for p in level], color=colour, lw=1.8, label=label)
+        ax.plot(level, [np.mean(np.abs(2 * rank - 1) <= p) for p in level], color=colour, lw=1.8, label=plain(label))
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="predictive interval", ylabel=f"share of {rows} test rows inside it")
     ax.set_box_aspect(1)
     percent(ax, "xy")
@@ -94,49 +108,44 @@ def _predicted(ax: Axes, tree: Any, colour: str) -> str:
 
 def _function(ax: Axes, tree: Any, colour: str) -> str:
     """The function over one feature: mean, band of f and band of y, with the rows it saw and those it did not."""
-    x_train = tree["constant_data"]["x"].values[:, 0]
-    x_test = tree["predictions_constant_data"]["x"].values[:, 0]
-    x, first = np.unique(np.concatenate([x_train, x_test]), return_index=True)
-    draws = {
-        name: np.concatenate([samples(tree, "posterior_predictive", name), samples(tree, "predictions", name)], axis=1)
-        for name in ("y", "f")
-    }
-    ends = [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]
+    x, ends = tree["grid"]["x"].values, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]
     for name, alpha, label in (("y", 0.15, "y"), ("f", 0.35, "f(x)")):
-        low, high = np.quantile(draws[name][:, first], ends, axis=0)
+        low, high = np.quantile(samples(tree, "grid", name), ends, axis=0)
         ax.fill_between(x, low, high, color=colour, alpha=alpha, lw=0, label=f"{INTERVAL:.0%} of {label}")
-    ax.plot(x, draws["f"][:, first].mean(axis=0), color=colour, lw=1.8, label="mean")
-    ax.plot(x_train, tree["observed_data"]["y"].values, ".", color=INK, ms=4, alpha=0.6, label="training rows")
-    ax.plot(x_test, test_target(tree), "o", mfc="white", color=INK, ms=4, alpha=0.8, label="test rows")
-    feature = tree["constant_data"]["x"].coords["feature"].values[0]
-    ax.set(xlabel=f"{feature} (standardised)", ylabel=target_label(tree, ""))
+    ax.plot(x, samples(tree, "grid", "f").mean(axis=0), color=colour, lw=1.8, label="mean")
+    y, y_test = tree["observed_data"]["y"].values, test_target(tree)
+    _rows(ax, tree, "constant_data", y, marker=".", alpha=0.6, label="training rows")
+    _rows(ax, tree, "predictions_constant_data", y_test, marker="o", mfc="white", alpha=0.8, label="test rows")
+    ax.set(xlabel=plain(tree["constant_data"]["x"].coords["feature"].values[0]), ylabel=target_label(tree, ""))
     return ""
 
 
+def _rows(ax: Axes, tree: Any, group: str, y: np.ndarray, **style: Any) -> None:
+    """What was observed, at the feature in its own units."""
+    x = tree[group]["x"].values[:, 0] * tree["grid"].attrs["x_scale"] + tree["grid"].attrs["x_mean"]
+    ax.plot(x, y, color=INK, ls="", ms=4, **style)
+
+
+def _seen(ax: Axes, tree: Any) -> tuple[float, float]:
+    """The limits of an axis of y, cut where they leave the target too far behind: a heavy tail knows no end."""
+    y, (bottom, top) = np.concatenate([tree["observed_data"]["y"].values, test_target(tree)]), ax.get_ylim()
+    return max(bottom, y.min() - SPANS * np.ptp(y)), min(top, y.max() + SPANS * np.ptp(y))
+
+
 def _reliability(ax: Axes, tree: Any, colour: str) -> str:
-    """Share of right answers in bins of the predicted probability, with 95% (Wilson) intervals; ECE as subtitle."""
-    confidence, right, event = _confidence(tree)
-    bins = np.array_split(np.argsort(confidence), int(np.clip(confidence.size // 20, 2, 10)))
-    x = np.array([confidence[b].mean() for b in bins])
-    share, n = np.array([right[b].mean() for b in bins]), np.array([b.size for b in bins])
+    """Share of right answers in bins of the confidence, with 95% (Wilson) intervals; the table's error as subtitle."""
+    p = predictive_probabilities(samples(tree, "predictions", "f"))
+    confidence, right = p.max(axis=-1), p.argmax(axis=-1) == test_target(tree)
+    x, share, n = reliability(confidence, right)
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, zorder=0)
     low, high = _wilson(share, n)
     ax.errorbar(x, share, np.abs(np.stack([share - low, high - share])), fmt="o-", ms=5, color=colour, elinewidth=1)
     edges = np.linspace(0, 1, 21)
     height = np.histogram(confidence, edges)[0] / confidence.size
     ax.bar(edges[:-1], 0.25 * height / height.max(), width=0.05, align="edge", color=FAINT, alpha=0.6, zorder=-1)
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"predicted probability of {event}", ylabel="how often it was so")
-    ax.set_box_aspect(1)
+    ax.set(xlim=(1 / p.shape[-1] - 0.02, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers")
     percent(ax, "xy")
-    return f"calibration error {np.sum(n * np.abs(share - x)) / n.sum():.1%}"
-
-
-def _confidence(tree: Any) -> tuple[np.ndarray, np.ndarray, str]:
-    """Predicted probability per test row, whether it came true, and of what: class 1 of two, else the likeliest."""
-    p, observed = probabilities(tree).mean(axis=0), test_target(tree).astype(int)
-    if p.ndim == 1:
-        return p, observed == 1, classes_of(tree)[1]
-    return p.max(axis=1), p.argmax(axis=1) == observed, "the likeliest class"
+    return f"calibration error {calibration_error(confidence, right):.1%}"
 
 
 def _wilson(share: np.ndarray, n: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:

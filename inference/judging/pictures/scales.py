@@ -7,12 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from .style import INTERVAL, Trees, any_of, colours, markers, new_figure, samples
+from ....models.views.text import plain
+from .style import INTERVAL, Trees, any_of, colours, legend, markers, new_figure, samples
 
 UNITS = 20  # most units in a forest
 SCALES_CAPTION = (
-    "Medians with 50% and 90% intervals. A scale near zero switches its unit off. Hidden units have no names that "
-    "survive a permutation: theirs are sorted by size within each draw."
+    "Single scales: medians with 50% and 90% intervals; of noise that is 0 or 1, how often it is 1. Sorted ones: the "
+    "median of the largest, of the second largest, ... with 90% bands, for hidden units have no names that survive "
+    "a permutation. A scale near zero switches its unit off."
 )
 
 
@@ -38,8 +40,7 @@ def scales(trees: Trees) -> Figure | None:
     colour = colours(trees)
     for ax, panel in zip(axes, panels, strict=True):
         (_forest if panel.units else _sorted)(ax, panel, colour)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    legend(figure, axes[0])
     return figure
 
 
@@ -50,11 +51,11 @@ def _forest(ax: Axes, panel: Scales, colour: dict[str, str]) -> None:
     top = np.argsort(-size, kind="stable")[:UNITS]
     offsets = np.linspace(-0.27, 0.27, len(panel.values)) if len(panel.values) > 1 else [0.0]
     for (label, values), offset, marker in zip(panel.values.items(), offsets, markers(), strict=False):
-        _interval(ax, values[:, top], np.arange(top.size) + offset, colour[label], marker, label)
-    ax.set_yticks(np.arange(top.size), [panel.units[i] for i in top])
+        _interval(ax, values[:, top], np.arange(top.size) + offset, colour[label], marker, plain(label))
+    ax.set_yticks(np.arange(top.size), [plain(panel.units[i]) for i in top])
     ax.set_ylim(top.size - 0.5, -0.5)
     shown_units = f", the {UNITS} largest of {len(panel.units)}" if len(panel.units) > UNITS else ""
-    ax.set_title(f"{panel.title}{shown_units}", loc="left")
+    ax.set_title(f"{plain(panel.title)}{shown_units}", loc="left")
     _scale_axis(ax, "x", panel)
 
 
@@ -65,8 +66,8 @@ def _sorted(ax: Axes, panel: Scales, colour: dict[str, str]) -> None:
         low, middle, high = np.quantile(values, [(1 - INTERVAL) / 2, 0.5, (1 + INTERVAL) / 2], axis=0)
         rank = np.arange(1, values.shape[1] + 1)
         ax.fill_between(rank, low, high, color=colour[label], alpha=0.2, lw=0)
-        ax.plot(rank, middle, color=colour[label], lw=1.8, label=label)
-    ax.set_title(f"{panel.title}, sorted", loc="left")
+        ax.plot(rank, middle, color=colour[label], lw=1.8, label=plain(label))
+    ax.set_title(f"{plain(panel.title)}, sorted", loc="left")
     ax.set_xlabel("rank")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.margins(x=0.02)
@@ -86,8 +87,8 @@ def _interval(ax: Axes, values: np.ndarray, y: Any, colour: str, marker: str, la
 
 def _scale_axis(ax: Axes, axis: str, panel: Scales) -> None:
     """A log axis over where most of the scales lie; linear where some are exactly zero (discrete noise)."""
-    scales = np.concatenate([v.ravel() for v in panel.values.values()])
-    if scales.min() <= 0:
+    scales = np.concatenate([v[np.isfinite(v)] for v in panel.values.values()])
+    if not scales.size or scales.min() <= 0:
         kept = np.isin(scales, (0, 1)).all()
         ax.set(**{f"{axis}label": "P(scale = 1)" if kept else "scale", f"{axis}lim": (0, 1.02) if kept else None})
         return
@@ -104,12 +105,18 @@ def _scale_panels(trees: Trees) -> list[Scales]:
     """The scales of all fits, site by site in order of their layers; those of whole layers together."""
     sites = {str(name) for tree in trees.values() for name in tree["posterior"] if ".scale" in str(name)}
     sites = sorted(name for name in sites if not name.endswith((".raw", ".log_uniform")))
-    layers = [name for name in sites if not _unit_dims(trees, name)]
+    layers = [name for name in sites if _is_one(trees, name)]
     panels = [_scale_panel(trees, name) for name in sites if name not in layers]
     if layers:
         values = {label: np.hstack([_scale(tree, n) for n in layers]) for label, tree in _with(trees, *layers).items()}
-        panels.append(Scales("scales of layers", layers, values))
+        panels.append(Scales("single scales", layers, values))
     return panels
+
+
+def _is_one(trees: Trees, name: str) -> bool:
+    """Whether a site is a single scale without the name of a feature: a whole layer's."""
+    values = any_of(_with(trees, name))["posterior"][name]
+    return values[0, 0].size == 1 and _unit_dims(trees, name) != ["layer0.unit_in"]
 
 
 def _scale_panel(trees: Trees, name: str) -> Scales:

@@ -11,24 +11,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from ....models.views.text import plain
+
 OWN = {"nuts": "#0072B2", "svi": "#D55E00", "sgld": "#009E73", "mclmc": "#CC79A7"}
 SPARE = ("#E69F00", "#56B4E9", "#8C564B", "#666666")
 MARKERS = "osD^vPX*"
 INK, FAINT = "#222222", "#BBBBBB"
 INTERVAL = 0.9
 PER_ROW = 3  # panels side by side
+MARK, LETTER = 0.7, 0.09  # inches that a legend needs for a line's mark and for each letter of its name
 
 
 Trees = dict[str, Any]
 
 
 class Picture(NamedTuple):
-    """A figure with its file name (without suffix), a title and a sentence that says how to read it."""
+    """What makes a figure, with a file name (without suffix), a title and a sentence that says how to read it.
+
+    `draw` returns None where there is nothing to show.  It is called where one picture that fails is not the end.
+    """
 
     name: str
     title: str
     caption: str
-    figure: Figure
+    draw: Callable[[], Figure | None]
 
 
 def colours(labels: Any) -> dict[str, str]:
@@ -49,15 +55,22 @@ def panels(trees: Trees, draw: Callable[[Axes, Any, str], str]) -> Figure:
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for ax, (label, colour) in zip(axes, colours(trees).items(), strict=False):
         subtitle = draw(ax, trees[label], colour)
-        ax.set_title(f"{label}\n{subtitle}" if subtitle else label, loc="left")
+        ax.set_title(f"{plain(label)}\n{subtitle}" if subtitle else plain(label), loc="left")
     for ax in axes[len(trees) :]:
         ax.remove()
     for ax in axes[: len(trees)]:
         ax.label_outer()
-    handles, labels = axes[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    legend(figure, axes[0])
     return figure
+
+
+def legend(figure: Figure, ax: Axes) -> None:
+    """What one panel's lines are called, above all panels, in as many columns as there is room for."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        inches = MARK + LETTER * max(map(len, labels))
+        columns = int(np.clip(figure.get_figwidth() / inches, 1, len(labels)))
+        figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -104,11 +117,11 @@ def test_target(tree: Any) -> np.ndarray:
 
 
 def classes_of(tree: Any) -> list[str]:
-    """The names of the classes."""
-    return list(tree.attrs["classes"])
+    """The names of the classes, as a figure shows them."""
+    return [plain(name) for name in np.atleast_1d(tree.attrs["classes"])]
 
 
 def target_label(tree: Any, what: str) -> str:
     """An axis label: ``predicted strength (MPa)``."""
-    unit = tree.attrs.get("unit")
-    return f"{what} {tree.attrs['target']}".strip() + (f" ({unit})" if unit else "")
+    unit = plain(tree.attrs.get("unit", ""))
+    return f"{what} {plain(tree.attrs['target'])}".strip() + (f" ({unit})" if unit else "")

@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from ...judging.pictures.style import FAINT, INK, SPARE
+from ....models.views.text import plain
+from ...judging.pictures.style import FAINT, INK, SPARE, legend
 from ...target.sites import Arrays
 from .. import trimming
 
@@ -28,6 +29,7 @@ LINES: dict[str, tuple[str, float, Any]] = {
 NEAR = {"%": 5.0, "RMSE": 0.25}  # the close view: points above the unpruned error, or a share of it
 NETS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", *SPARE)
 POINTS = 20_000  # weights of one net that are drawn
+CAPTION = "Test error against the share of weights removed. Bands: 90% of posterior draws without the same weights."
 SEEN = 0.999  # of the weights lie within the axes
 
 
@@ -47,17 +49,16 @@ def curves(curve: pd.DataFrame, title: str = "") -> Figure:
     for ax in (whole, near):
         for rule, part in parts.items():
             colour, width, dashes = _style(rule)
-            ax.plot(part["fraction"], part["error"], color=colour, lw=width, ls=dashes, label=rule)
+            ax.plot(part["fraction"], part["error"], color=colour, lw=width, ls=dashes, label=plain(rule))
         ax.axhline(start, color=INK, lw=0.9, ls=":", label="nothing removed", zorder=1)
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         ax.set(xlabel="weights removed", xlim=(curve["fraction"].min(), curve["fraction"].max() or 1))
     whole.set(ylabel=f"test error ({unit})", ylim=_limits(curve))
-    whole.set_title(title, loc="left")
+    whole.set_title(plain(title), loc="left")
     margin = NEAR["%"] if unit == "%" else NEAR["RMSE"] * start
     near.set_ylim(max(0.0, float(np.min(curve["error"])) - 0.25 * margin), start + margin)
     near.set_title("close to the unpruned error", loc="left")
-    handles, labels = whole.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 8), frameon=False)
+    legend(figure, whole)
     return figure
 
 
@@ -78,7 +79,7 @@ def moments(pairs: dict[str, tuple[Arrays, Arrays]]) -> Figure:
         subset = rng.permutation(loc.size)[:POINTS]
         points.append(np.stack([loc[subset], scale[subset]]))
         shades += [colour] * len(subset)
-        main.scatter([], [], s=24, color=colour, label=label)
+        main.scatter([], [], s=24, color=colour, label=plain(label))
         for ax, values, low, high, orientation in (
             (top, loc, -wide, wide, "vertical"),
             (side, scale, 0, tall, "horizontal"),

@@ -5,6 +5,7 @@ They look like those of `judging.pictures` and keep no state either.  White is w
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from ....models.views.text import plain
 from ...judging.functionals import log_alpha as alphas
-from ...judging.pictures.style import FAINT, INK, MARKERS, PER_ROW, Picture, Trees, colours, new_figure
+from ...judging.pictures.style import FAINT, INK, MARKERS, PER_ROW, Picture, Trees, colours, legend, new_figure
 from ...target import warm_start
 from ...target.sites import Arrays
 from .. import report, trimming
@@ -44,17 +46,10 @@ def pictures(trees: Trees) -> Iterator[Picture]:
     """The pictures of all fits that have a guide of independent normals over weights, one at a time."""
     with_guide = {label: tree for label, tree in trees.items() if "guide" in tree.children}
     for label, tree in with_guide.items():
-        loc, scale = report.moments(tree)
-        if not any(site.endswith(".weight") for site in loc):
-            continue
-        masks = trimming.kept(loc, scale)
-        yield Picture(f"log-alpha-{label}", f"log alpha of {label}", LOG_ALPHA_CAPTION, log_alpha(loc, scale))
-        site = trimming.weights(loc)[0]
-        first = first_layer(loc[site], masks[site], site, _inputs(tree, loc[site]))
-        yield Picture(f"first-layer-{label}", f"First layer of {label}", FIRST_CAPTION, first)
-    histories = {label: _history(tree) for label, tree in with_guide.items() if "history" in tree.children}
-    if (figure := training(histories)) is not None:
-        yield Picture("sparsity-training", "Sparsity along the way", TRAINING_CAPTION, figure)
+        if any(str(site).endswith(".weight") for site in tree["guide"]):
+            yield Picture(f"log-alpha-{label}", f"log alpha of {label}", LOG_ALPHA_CAPTION, partial(_log_alpha, tree))
+            yield Picture(f"first-layer-{label}", f"First layer of {label}", FIRST_CAPTION, partial(_first_layer, tree))
+    yield Picture("sparsity-training", "Sparsity along the way", TRAINING_CAPTION, partial(_training, with_guide))
 
 
 def first_layer(
@@ -72,7 +67,7 @@ def first_layer(
     axes = figure.subplots(1, 1 + square, squeeze=False, width_ratios=(1, 1.55) if square else (1,))[0]
     if square:
         _image(axes[0], size.reshape(side, side), f"{np.sum(size > 0)} of {size.size} inputs alive")
-    _matrix(axes[-1], kept, f"{title}: {np.count_nonzero(kept):,} of {kept.size:,} kept", names)
+    _matrix(axes[-1], kept, f"{plain(title)}: {np.count_nonzero(kept):,} of {kept.size:,} kept", names)
     return figure
 
 
@@ -95,11 +90,10 @@ def log_alpha(loc: Arrays, scale: Arrays, threshold: float = trimming.RULES["log
         ax.set(yscale="log", xlim=(low, high), xlabel="log alpha", ylabel="weights")
         ax.set_ylim(0.7, max(ax.get_ylim()[1], 15))
         ax.yaxis.set_minor_formatter(NullFormatter())
-        ax.set_title(f"{site.removesuffix('.weight')}: {kept.mean():.2%} of {kept.size:,} kept", loc="left")
+        ax.set_title(f"{plain(site.removesuffix('.weight'))}: {kept.mean():.2%} of {kept.size:,} kept", loc="left")
     for ax in axes[len(sites) :]:
         ax.remove()
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    legend(figure, axes[0])
     return figure
 
 
@@ -124,17 +118,30 @@ def training(histories: dict[str, Arrays]) -> Figure | None:
         for name, axis_name in (("x", x), ("y", y)):
             if axis_name == "compression":
                 _log_axis(ax, name)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    legend(figure, axes[0])
     return figure
+
+
+def _log_alpha(tree: Any) -> Figure:
+    return log_alpha(*report.moments(tree))
+
+
+def _first_layer(tree: Any) -> Figure:
+    loc, scale = report.moments(tree)
+    site = trimming.weights(loc)[0]
+    return first_layer(loc[site], trimming.kept(loc, scale)[site], site, _inputs(tree, loc[site]))
+
+
+def _training(trees: Trees) -> Figure | None:
+    return training({label: _history(tree) for label, tree in trees.items() if "history" in tree.children})
 
 
 def _image(ax: Axes, size: np.ndarray, title: str) -> None:
     """Non-negative numbers in a square, zero white."""
     drawn = ax.imshow(np.ma.masked_equal(size, 0), cmap=_shade(), vmin=0, interpolation="nearest")
     ax.set_title(title, loc="left")
-    ax.set(xticks=[], yticks=[], xlabel="sum of |mean| over units")
-    ax.figure.colorbar(drawn, ax=ax, shrink=0.75, pad=0.03)
+    ax.set(xticks=[], yticks=[], xlabel="inputs, row by row")
+    ax.figure.colorbar(drawn, ax=ax, shrink=0.75, pad=0.03, label="sum of |mean| over units")
 
 
 def _matrix(ax: Axes, weight: np.ndarray, title: str, names: Sequence[str]) -> None:
@@ -148,7 +155,7 @@ def _matrix(ax: Axes, weight: np.ndarray, title: str, names: Sequence[str]) -> N
     ax.set_title(title, loc="left")
     ax.set(xlabel="input", ylabel="unit, by size")
     if 0 < len(names) <= NAMES:
-        ax.set_xticks(range(len(names)), names, rotation=90)
+        ax.set_xticks(range(len(names)), [plain(name) for name in names], rotation=90)
         ax.set_xlabel("")
     else:
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -173,7 +180,8 @@ def _path(ax: Axes, history: Arrays, x: str, y: str, label: str, colour: str, ma
     """One run's records in order, its last one marked."""
     x_values, y_values = np.ravel(history[x]), np.ravel(history[y])
     finite = np.isfinite(x_values) & np.isfinite(y_values)
-    ax.plot(x_values[finite], y_values[finite], color=colour, lw=1.5, label=label, marker=marker, markevery=[-1], ms=6)
+    style: dict[str, Any] = {"color": colour, "lw": 1.5, "marker": marker, "markevery": [-1], "ms": 6}
+    ax.plot(x_values[finite], y_values[finite], label=plain(label), **style)
 
 
 def _inputs(tree: Any, weight: np.ndarray) -> list[str]:

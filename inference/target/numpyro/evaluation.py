@@ -39,6 +39,17 @@ def predict_at_draws(model: Callable, draws: Arrays, x: Any, y: Any, seed: int) 
     return _joined(parts, 1, rows)
 
 
+def log_prior_at_draws(model: Callable, draws: Arrays, x: Any) -> Arrays:
+    """The log prior density (draw,) of every site, and of every factor, at draws (draw, ...) of the sites."""
+    latent, count = _latent_sites(model, x), len(next(iter(draws.values())))
+    check_draws(latent, draws)
+    parts = []
+    for start in range(0, count, BATCH):
+        batch = np.arange(start, start + BATCH) % count  # the last batch is filled up, so that shapes stay the same
+        parts.append(jax.device_get(_log_prior(model)({name: draws[name][batch] for name in latent}, x[:1])))
+    return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+
+
 def _joined(parts: list, axis: int, size: int) -> tuple:
     """f, y and log_lik of several parts, each cut to `size` along `axis`."""
     return tuple(
@@ -77,6 +88,18 @@ def _predictive(model: Callable) -> Callable:
         return sites["f"]["value"], sites["y"]["value"], log_lik
 
     return jax.jit(jax.vmap(evaluate, (0, 0, None, None)))
+
+
+@kept
+def _log_prior(model: Callable) -> Callable:
+    """The prior of a program at a batch of draws, compiled: ``(draws, x) -> {site: log density}``."""
+
+    def evaluate(draw: dict, x: Any) -> dict:
+        sites = handlers.trace(handlers.seed(handlers.substitute(model, data=draw), 0)).get_trace(x)
+        prior = {name: s for name, s in sites.items() if s["type"] == "sample" and name != "y"}
+        return {name: jnp.sum(s["fn"].log_prob(s["value"])) for name, s in prior.items()}
+
+    return jax.jit(jax.vmap(evaluate, (0, None)))
 
 
 @kept

@@ -63,3 +63,18 @@ def made_tree(strategy="nuts", task="regression", features=6, spread=1.0, apart=
         independent_chains=not guide,
     )
     return to_datatree(fit, made_model(task), data, seed)
+
+
+AWKWARD = "spend_$_per_$_won"  # which matplotlib would take for a formula, and a wrong one
+
+
+def renamed(tree, name=AWKWARD):
+    """The same fit with this in every name that a user gives: features, target, unit, classes."""
+    tree = tree.copy(deep=True)
+    for group in list(tree.children):
+        found = tree[group].to_dataset()
+        named = {k: [f"{name} {v}" for v in found[k].values] for k in ("feature", "layer0.unit_in") if k in found}
+        tree[group] = found.assign_coords(named)
+    classes = {"classes": [f"{name} {c}" for c in tree.attrs["classes"]]} if "classes" in tree.attrs else {}
+    tree.attrs.update(target=name, unit=name, **classes)
+    return tree

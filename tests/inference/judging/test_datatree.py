@@ -65,6 +65,16 @@ def test_every_group_is_there_with_named_dimensions(exact):
     assert exact["observed_data"].sizes["row"] == TRAIN
 
 
+@pytest.mark.parametrize("structure, dims", [("ard", "layer0.unit_in"), ("output", "layer0.unit_out")])
+def test_a_hidden_unit_never_has_the_name_of_a_feature(structure, dims):
+    width = len(FOUND.features)  # as many hidden units as features
+    program = gaussian(mlp(width), prior(half_cauchy(), structure))
+    draws = prior_draws(program, jnp.asarray(FOUND.x_train), 4)
+    made = to_datatree(Fit("nuts", {}, "numpyro", draws), program, FOUND)
+    assert made["posterior"]["layer0.scale"].dims == ("chain", "draw", dims)
+    assert list(made["posterior"]["layer0.unit_out"].values) == list(range(width))
+
+
 @pytest.mark.parametrize("name", ["diabetes", "breast_cancer", "digits"])
 def test_real_data_of_every_task_fill_every_group(name):
     whole = load_data(name)

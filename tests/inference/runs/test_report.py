@@ -1,9 +1,11 @@
 """The report of a run: one file with everything in it, made again from what is on disk."""
 
 import base64
+import html
 import json
 import re
 import shlex
+import warnings
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -47,7 +49,7 @@ class Reader(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.stack, self.sources, self.cells = [], [], []
+        self.stack, self.sources, self.cells, self.text = [], [], [], ""
 
     def handle_starttag(self, tag, attrs):
         if tag not in self.VOID:
@@ -58,6 +60,7 @@ class Reader(HTMLParser):
         assert self.stack.pop() == tag
 
     def handle_data(self, data):
+        self.text += data
         if self.stack and self.stack[-1] in ("td", "th"):
             self.cells.append(data)
 
@@ -81,6 +84,33 @@ def test_the_folder_holds_table_figures_and_one_page(trees, table, tmp_path):
     for source in page.sources:  # nothing lies outside the page
         assert base64.b64decode(source.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
     assert f"{table.loc['nuts', 'rmse']:.3g}" in page.cells
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_of_and_nothing_else_is_lost(trees, table, tmp_path, monkeypatch):
+    def dark(*_):
+        raise RuntimeError("no light <here>")
+
+    monkeypatch.setattr(pictures.predictions, "coverage", dark)
+    said = "the picture 'Calibration' could not be drawn: RuntimeError: no light <here>"
+    with pytest.warns(UserWarning, match=re.escape(said)):
+        report.write(tmp_path, made_run(), table, trees)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"table.csv", "report.html", "predictions.png", "loss.png"} <= names and "calibration.png" not in names
+    text = (tmp_path / "report.html").read_text()
+    assert html.escape(said) in text and len(read(text).sources) == len(names) - 2
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_none_lose_no_report(table, tmp_path, number):
+    fits = {name: made_tree(name, seed=2).copy(deep=True) for name in ("nuts", "svi", "sgld")}
+    for tree in fits.values():
+        for group in set(tree.children) - {"prior", "prior_predictive", "observed_data", "predictions_constant_data"}:
+            found = tree[group].to_dataset()
+            tree[group] = found.assign({k: v * number for k, v in found.data_vars.items() if v.dtype.kind == "f"})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the picture .* could not be drawn")
+        report.write(tmp_path, made_run(), table, fits)
+    assert "Loss along the way" in read((tmp_path / "report.html").read_text()).text
 
 
 def test_what_a_user_wrote_is_escaped(table):

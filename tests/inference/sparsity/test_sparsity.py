@@ -254,9 +254,9 @@ def test_pictures_of_fits_with_a_guide_only(tmp_path):
     assert [p.name for p in found] == ["log-alpha-svi:local", "first-layer-svi:local", "sparsity-training"]
     for picture in found:
         assert picture.title and picture.caption.endswith(".")
-        picture.figure.savefig(tmp_path / "figure.png")  # a warning is an error
-    assert [t.get_text() for t in found[1].figure.axes[0].get_xticklabels()] == [f"feature {i}" for i in range(6)]
-    assert list(sparsity_module.pictures({"nuts": made_tree("nuts", seed=2)})) == []
+        picture.draw().savefig(tmp_path / "figure.png")  # a warning is an error
+    assert [t.get_text() for t in found[1].draw().axes[0].get_xticklabels()] == [f"feature {i}" for i in range(6)]
+    assert [picture.draw() for picture in sparsity_module.pictures({"nuts": made_tree("nuts", seed=2)})] == [None]
 
 
 def test_the_histogram_holds_every_weight_and_is_cut_at_the_threshold():
@@ -290,6 +290,13 @@ def test_first_layers_of_every_kind_can_be_drawn(tmp_path):
     for shape in [(784, 300), (7, 3), (5, 5, 1, 20), (5, 5, 3, 8), (1, 1), (900, 2)]:
         for mask in (rng.uniform(size=shape) < 0.3, np.zeros(shape, bool)):
             sparsity_module.first_layer(rng.normal(size=shape), mask).savefig(tmp_path / "figure.png")
+
+
+def test_names_of_inputs_are_never_formulas(tmp_path):
+    names = ["pay_$_per_$_won", "age"]
+    figure = sparsity_module.first_layer(np.ones((2, 3)), np.ones((2, 3), bool), "layer_$_$_0", names)
+    figure.savefig(tmp_path / "figure.png")  # a formula that cannot be read is an error
+    assert figure.axes[0].get_xticklabels()[0].get_text() == r"pay_\$_per_\$_won"
 
 
 def test_a_large_image_loses_no_live_row_or_column():

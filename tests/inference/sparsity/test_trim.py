@@ -254,7 +254,8 @@ def test_packed_arrays_come_back():
     for site, values in coordinate_format.decode(there, shapes).items():
         np.testing.assert_array_equal(values, trimming.trimmed(loc, masks)[site])
     count = sum(m.sum() for m in masks.values())
-    assert abs(coordinate_format.size(there) - (8 * count + 4 * 23)) < 1000 and coordinate_format.size(loc) > 4 * 660
+    sizes = [coordinate_format.size(arrays, 5) for arrays in (there, loc)]
+    assert abs(sizes[0] - (8 * count + 4 * 23 + 16 * 5)) < 1000 and sizes[1] > 4 * 660
 
 
 def exported(tmp_path, words="mlp:8-7", task="regression", keep=0.4, name="net"):
@@ -294,7 +295,7 @@ def test_the_facts_are_on_disk(tmp_path):
     assert facts["kept"] == sum(np.count_nonzero(left[site]) for site in trimming.weights(left))
     assert facts["bytes"]["after"] == (path / net_files.TENSORS).stat().st_size
     assert facts["bytes"]["compact"] == (path / net_files.COMPACT).stat().st_size
-    assert facts["bytes"]["before"] == coordinate_format.size(left)
+    assert facts["bytes"]["before"] == coordinate_format.size(left, len(data.features))
     assert facts["compact"].startswith("mlp:") and facts["compact"].endswith(",activation=tanh")
     small = net_files.load_net(path, small=True)
     assert "-".join(map(str, facts["structured"]["units"][1:-1])) == small.spec[len("mlp:") :].partition(",")[0]
@@ -442,6 +443,14 @@ def test_a_fit_of_a_run_is_trimmed(tmp_path):
     again, facts = trim.trim(tmp_path, "svi", "magnitude", out=tmp_path / "a" / "b")
     assert again == tmp_path / "a" / "b" and facts["threshold"] == 0.01
     assert facts["kept"] == sum(np.sum(np.abs(loc[site]) >= 0.01) for site in masks)
+
+
+def test_the_report_and_trim_say_one_size(tmp_path):
+    reported = summary.judged(guided(), "linear")[0]
+    loc, scale = report.moments(guided())
+    facts = net_files.export(tmp_path, loc, trimming.kept(loc, scale), "linear", made_data(), "log_alpha")
+    assert reported["bytes"] == {when: facts["bytes"][when] for when in ("before", "after")}
+    assert facts["bytes"]["after"] == (tmp_path / net_files.TENSORS).stat().st_size
 
 
 def test_a_run_without_such_a_fit_is_one_sentence(tmp_path):

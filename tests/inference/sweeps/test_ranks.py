@@ -1,5 +1,7 @@
 """Ranks and the critical difference, against the worked example of Demsar (2006), tables 5 and 6."""
 
+import io
+
 import numpy as np
 import pytest
 from noisezoo.inference.sweeps import ranks
@@ -52,3 +54,9 @@ def test_the_plot_names_every_method_with_its_rank():
     said = [text.get_text() for text in figure.axes[0].texts]
     assert {"a  1.20", "b  2.00", "2.80  c"} <= set(said)
     assert any(text.startswith("CD = 5.00 (more") for text in said)
+
+
+def test_names_of_methods_are_never_formulas():
+    figure = ranks.plot(["pay_$_per_$_won", "b"], np.array([1.0, 2.0]), 1.0)
+    figure.savefig(io.BytesIO(), format="png")  # a formula that cannot be read is an error
+    assert r"pay_\$_per_\$_won  1.00" in [text.get_text() for text in figure.axes[0].texts]

@@ -88,3 +88,13 @@ def test_of_a_large_net_some_weights_are_shown_and_always_the_same():
     )
     assert len(first) == pruning.POINTS
     np.testing.assert_array_equal(first, second)
+
+
+def test_names_are_never_formulas():
+    name = "pay_$_per_$_won"
+    figure = pruning.curves(made_curve(snr=2 + AT, **{name: 2 + AT}), name)
+    figure.savefig(io.BytesIO(), format="png")  # a formula that cannot be read is an error
+    assert figure.axes[0].get_title(loc="left") == r"pay_\$_per_\$_won"
+    rng = np.random.default_rng(0)
+    sites = {"layer0.weight": rng.normal(size=(4, 3))}
+    pruning.moments({name: (sites, {"layer0.weight": np.ones((4, 3))})}).savefig(io.BytesIO(), format="png")
