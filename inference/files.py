@@ -31,3 +31,17 @@ def through(path: Path, save: Callable[[Path], Any]) -> None:
 def file_name(label: str) -> str:
     """A strategy's label as a file name: ``svi:low_rank`` -> ``svi-low_rank``."""
     return re.sub(r"[^\w.=+-]+", "-", label)
+
+
+def regular(path: str | Path) -> Path:
+    """`path`, if a file is there that can be read to its end; raises FileNotFoundError or OSError if it is not.
+
+    A pipe or a device is refused: whoever reads it may wait for ever.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        raise OSError(f"{path} is {kind}, not a file; remove it, or name another file")
+    return path
