@@ -35,11 +35,10 @@ def prune(
     from ...models.networks.bare import bare_program
     from ..provenance import checksum
     from ..sparsity.pictures import pruning
-    from ..target.warm_start import load
 
     run = Path(run)
     record = folder.read_run(run)
-    label, tree = _fit(record["fits"], strategy, lambda entry: load(run / entry["file"]))
+    label, tree = _fit(record["fits"], strategy, lambda entry: folder.load_fit(run, entry))
     options = record["options"]
     data = datasets.load(options["data"], split=options["split"])
     if checksum(data) != record["data_sha256"]:
