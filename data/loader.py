@@ -77,5 +77,5 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise ImportError(f"reading {path} needs pyarrow: pip install pyarrow, or save the table as CSV.") from None
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} is empty: it needs a header line and rows.") from None
-    except (ValueError, OSError) as error:
+    except Exception as error:  # what reads Parquet raises many kinds for a broken file
         raise ValueError(f"{path} is not a readable {path.suffix[1:]} table ({type(error).__name__}).") from None

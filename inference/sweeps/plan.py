@@ -27,6 +27,7 @@ TOP = ("ppl", "models", "strategies", "grid")
 DEFAULTS = {"structure": "ard", "form": "expanded", "network": "mlp:50", "sigma0": None, "precision": None}
 NAMES = {float: "a number", int: "a whole number", str: "text"}
 MOST = 100_000  # cells of a grid, and of the numbers of its splits and seeds
+MOST_EPOCHS = 10**6
 SEEDS = 2**32  # a generator tells so many apart
 
 
@@ -150,7 +151,10 @@ def _typed(key: str, value: Any, kind: type) -> Any:
     """`value` if it is of this kind; a whole number is a number too, a truth value is neither."""
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
         raise ValueError(f"{key} must be {NAMES[kind]}, got {value!r}")
-    return kind(value)
+    try:
+        return kind(value)
+    except OverflowError:
+        raise ValueError(f"{key} is a number of {len(str(value))} digits, more than can be computed with") from None
 
 
 def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
@@ -190,8 +194,8 @@ def _strategy(name: str, given: Any) -> Strategy:
         if "epochs" not in given:
             return Strategy(config)
         epochs = _typed("epochs", given["epochs"], int)
-        if epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {epochs}")
+        if not 1 <= epochs < MOST_EPOCHS:
+            raise ValueError(f"epochs must be at least 1, and less than {MOST_EPOCHS:,}, got {epochs}")
         if not {"steps", "batch_size"} <= {field.name for field in fields(config)}:
             raise ValueError(f"epochs are of svi; {config.name} has no steps to set, leave epochs out")
         if "steps=" in given["with"]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -27,6 +28,8 @@ def load(path: str | Path, sha256: str = "") -> Any:
     if sha256 and found != sha256:
         raise ValueError(f"{path} is not whole, or not the file that this run wrote; put that one back, or {FIX}")
     try:
+        with h5py.File(path) as file:  # where this fails, h5netcdf would print a traceback too
+            file.visititems(lambda name, value: dict(value.attrs) and None)
         with xr.open_datatree(path, engine="h5netcdf") as tree:
             declared = sum(v.nbytes for group in tree.subtree for v in group.variables.values())
             huge = declared > INFLATED * path.stat().st_size
