@@ -1,5 +1,6 @@
 # make demo   install into .venv, then the main job on real data; the report lands in runs/demo
 # make test   install with the developers' tools, then every test
+# make fuzz   damage every kind of file that is read, FUZZ=100000 times
 # make lint | types | docs | notebooks | bench | wheel | clean
 #
 # PYTHON=python3.12 chooses the interpreter.  EXTRAS= (empty) leaves Pyro and torch out: its tests then skip.
@@ -8,6 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= all
 JOBS ?= 2
+FUZZ ?= 100000
 
 comma := ,
 BIN := $(VENV)/bin
@@ -18,7 +20,7 @@ READY := $(VENV)/.ready-$(EXTRAS)
 BENCHMARKS := random_numbers handwritten start local_step convolution gradient_variance pyro_local splits mclmc sgmcmc prune rotation_gradient rotation_step
 NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebooks/*.py))
 
-.PHONY: demo test lint types docs notebooks bench wheel clean
+.PHONY: demo test fuzz lint types docs notebooks bench wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(RUN_READY)
@@ -28,6 +30,9 @@ demo: $(RUN_READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+fuzz: $(READY)
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest -q tests/fuzz
 
 lint: $(READY)
 	$(BIN)/ruff check .

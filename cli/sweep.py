@@ -29,7 +29,7 @@ def sweep(
     with one_sentence():
         from ..inference.sweeps import run as sweeps
 
-        plan = sweeps.prepare(file, out, retry)
+        plan = sweeps.prepare(file, out, retry, cluster)
     try:
         with one_sentence(OSError, code=FAILED), one_sentence(ImportError):
             counts = sweeps.run(plan, jobs, cluster, progress, print_line)
@@ -45,7 +45,7 @@ def show_sweep(folder: Path) -> None:
     """Write the tables and the report of a sweep, and print what they say in short."""
     from ..inference.sweeps import report
 
-    with one_sentence(OSError, code=FAILED):
+    with one_sentence(FileNotFoundError), one_sentence(ValueError), one_sentence(OSError, code=FAILED):
         for title, head, rows in report.make(folder):
             print_table(title, head, rows)
     print_line(f"report: {folder / 'report.html'}")

@@ -18,7 +18,8 @@ def trim(
         float | None, typer.Option(help="Of the rule.", show_default="3 for log_alpha, 0.01 for magnitude")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the net.", show_default="DIR/LABEL-net")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the net, without a net in it.", show_default="DIR/LABEL-net"),
     ] = None,
 ) -> None:
     """Trim the weights of a fit that are noise, and write the net that is left as files that need nothing else."""

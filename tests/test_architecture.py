@@ -13,7 +13,8 @@ FLOORS = (
     *("errors", "interrupt", "data"),
     *("models.ppl", "models.laws", "models.unsampled", "models.noises", "models.weights", "models.networks"),
     *("models.likelihoods", "models.papers", "models.user_file", "models.catalogue", "models.views", "models.check"),
-    *("inference.files", "inference.provenance", "inference.target", "inference.strategies", "inference.driver"),
+    *("inference.files", "inference.seals", "inference.provenance"),
+    *("inference.target", "inference.strategies", "inference.driver"),
     *("inference.judging", "inference.sparsity", "inference.runs", "inference.sweeps", "cli"),
 )
 LANGUAGES = {"numpyro", "pyro"}

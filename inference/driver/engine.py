@@ -7,6 +7,7 @@ guide is fitted to all of them in one call.  Compiled blocks are kept by algorit
 program and settings compiles nothing.
 """
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -149,6 +150,19 @@ def _jitted(algorithm: Algorithm) -> tuple[Callable, Callable, Callable]:
     """Init, step and draw under `jax.jit`, whose cache sees to it that each is traced once."""
     parts = (algorithm.init, algorithm.step, algorithm.draw)
     return keep(algorithm.owner, ("jitted", algorithm), lambda: tuple(map(jax.jit, parts)))
+
+
+def fingerprint(algorithm: Algorithm, x: Any, y: Any) -> str:
+    """The sha256 of what a chain computes on data of these shapes: of init, step and draw as JAX lowers them.
+
+    The constants of the program are in it (scales, precisions, activations), its widths, shapes and types, and the code
+    of the strategy, down to NumPyro's; the numbers in the data and the key are not.
+    """
+    init, step, draw = _jitted(algorithm)
+    key = jax.random.PRNGKey(0)
+    state = jax.eval_shape(init, key, x, y)
+    lowered = [init.lower(key, x, y), step.lower(key, state, x, y), draw.lower(key, state, x, y)]
+    return hashlib.sha256("".join(part.as_text() for part in lowered).encode()).hexdigest()
 
 
 def _moments(algorithm: Algorithm, axes: tuple[int | None, ...]) -> Callable:

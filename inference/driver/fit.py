@@ -18,7 +18,7 @@ from ..strategies.algorithm import Algorithm
 from ..strategies.parse import settings
 from ..target.sites import sites_of
 from ..target.support import check_support
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, identity
 from .loop import Watch, run_loop
 from .progress import Progress, progress_bar
 from .result import Fit
@@ -45,7 +45,8 @@ def fit(
     seed : the run is a function of it.
     progress : show a bar; or a function ``(done, total, message)`` to call instead.
     checkpoint : a file that holds the state as the run goes (JAX only); if it exists the run goes on from there, and
-        gives what an uninterrupted run would have given.
+        gives what an uninterrupted run would have given.  A file of another program, other settings, data, seed or
+        versions is refused.
     watch : called a hundred times while a guide of independent normals is fitted, with its means and standard
         deviations by site; what it returns, numbers by name, goes into the history.
 
@@ -82,11 +83,20 @@ def fit_checked(
         raise ValueError(
             f"watch needs a guide of independent normals: svi with guide local or flipout, not {config.name}"
         )
-    saved = Checkpoint(checkpoint, language, config, seed, x, y) if checkpoint else None
+    saved = _checkpoint(checkpoint, language, algorithm, config, seed, x, y) if checkpoint else None
     with progress_bar(config.name, progress) as report_progress:
         engine = engine_class(algorithm, seed, x, y)  # compiles, which takes a while
         records = run_loop(algorithm, engine, config.name, report_progress, saved, watch)
     return as_fit(config, language, algorithm, records)
+
+
+def _checkpoint(path: str | Path, language: str, algorithm: Algorithm, config: Any, seed: int, x: Any, y: Any) -> Any:
+    """The checkpoint of a run; raises ValueError for a language that has none."""
+    if language != "numpyro":
+        raise ValueError("checkpoints hold the state of JAX strategies only; run without checkpoint= under Pyro")
+    from .engine import fingerprint
+
+    return Checkpoint(path, identity(fingerprint(algorithm, x, y), config, seed, x, y))
 
 
 def bind(language: str, config: Any, model: Callable, x: Any, y: Any) -> tuple[Algorithm, Any]:

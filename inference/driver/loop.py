@@ -38,7 +38,8 @@ def run_loop(
 ) -> dict[str, Any]:
     """Warmup, `after_warmup`, draws, in blocks that take about PATIENCE seconds each; returns the rest of a `Fit`.
 
-    `check` raises if a block is not finite; by default `check_finite`.
+    `check` raises if a block is not finite; by default `check_finite`.  A block counts once it is recorded: state and
+    records are moved on as one, so that whatever ends a run at whatever moment, what is saved is the end of a block.
     """
     warm_thin = max(algorithm.warmup // HISTORY, 1)
     plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
@@ -47,6 +48,7 @@ def run_loop(
     so_far, stopped = Records(), ""
     if saved is not None and saved.path.exists():
         engine.state, so_far = saved.load(engine.state)
+    reached = engine.state, so_far
     try:
         for phase, (records, thin) in plan.items():
             last, count = (algorithm.warmup if phase == "warmup" else NEVER), 1
@@ -60,21 +62,23 @@ def run_loop(
                 if watch is not None and phase == "warmup":
                     block["info"].update(_watched(watch, *engine.moments()))
                 (check or check_finite)(strategy, so_far.step, block)
-                so_far.add(phase, block, count, min(so_far.step + count * thin, last))
+                so_far = so_far.with_block(phase, block, count, min(so_far.step + count * thin, last))
+                reached = engine.state, so_far
                 if phase == "draws":
                     interrupt.keep()
                 seconds[phase] += elapsed
                 report_progress(sum(so_far.done.values()), total, so_far.message(phase))
                 count = max(1, int(count * np.clip(PATIENCE / max(elapsed, 1e-9), 0.25, 4.0)))
                 if saved is not None:
-                    saved.save(engine.state, so_far)
+                    saved.save(*reached)
     except KeyboardInterrupt:
+        engine.state, so_far = reached
         if not so_far.done["draws"]:
             raise
         stopped = f"interrupted after {so_far.done['draws']} of {algorithm.draws} draws"
     finally:
-        if saved is not None and so_far.step:
-            saved.save(engine.state, so_far, now=True)
+        if saved is not None and reached[1].step:
+            saved.save(*reached, now=True)
     seconds = {"compile": engine.compile_seconds, "adapt": seconds["warmup"], "sample": seconds["draws"]}
     recorded = {"draws": so_far.joined("sites"), "stats": so_far.joined("stats"), "history": so_far.joined("info")}
     loc, scale = engine.moments()

@@ -11,7 +11,7 @@ def _empty() -> dict[str, list[Arrays]]:
     return {"sites": [], "stats": [], "info": []}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Records:
     """Blocks in order, each array (chain, record, ...); the draws of the warmup are not kept, nor the info of draws."""
 
@@ -19,13 +19,11 @@ class Records:
     done: dict[str, int] = field(default_factory=lambda: {"warmup": 0, "draws": 0})
     blocks: dict[str, list[Arrays]] = field(default_factory=_empty)
 
-    def add(self, phase: str, block: dict[str, Arrays], count: int, step: int) -> None:
-        """Append a block of `count` records that ends before `step`."""
+    def with_block(self, phase: str, block: dict[str, Arrays], count: int, step: int) -> "Records":
+        """These and a block of `count` records that ends before `step`."""
         parts = ("sites", "stats") if phase == "draws" else ("info",)
-        for part in parts:
-            self.blocks[part].append(block[part])
-        self.done[phase] += count
-        self.step = step
+        blocks = {part: [*old, block[part]] if part in parts else old for part, old in self.blocks.items()}
+        return Records(step, {**self.done, phase: self.done[phase] + count}, blocks)
 
     def joined(self, part: str) -> Arrays:
         """All records of ``"sites"``, ``"stats"`` or ``"info"`` as arrays (chain, record, ...)."""

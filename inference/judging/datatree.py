@@ -21,11 +21,12 @@ import numpy as np
 import xarray as xr
 
 from ...models.ppl import language
-from .. import files
+from .. import files, seals
 from ..driver.result import Fit
 from ..target.sharing import along_outputs
 from ..target.sites import LEARNED, Arrays, no_nuts, sites_of
 from ..target.support import check_task
+from ..target.warm_start import SEALED
 from .functionals import functionals, layers_with
 from .predict import Prediction, log_prior, predict, prior_draws
 
@@ -98,9 +99,15 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
     return tree
 
 
-def save(tree: Any, path: str | Path) -> None:
-    """Write a DataTree as netCDF; the file is either whole or not there."""
-    files.through(Path(path), lambda part: tree.to_netcdf(part, engine="h5netcdf"))
+def save(tree: Any, path: str | Path) -> str:
+    """Write a DataTree as netCDF, whole or not at all; returns the sha256 of its content, in which the file ends."""
+    tree.attrs[SEALED] = "sha256 of the content in the last line of the file"
+
+    def whole(part: Path) -> str:
+        tree.to_netcdf(part, engine="h5netcdf")
+        return seals.seal(part)
+
+    return files.through(Path(path), whole)
 
 
 def arrays(ppl: str, *arrays: np.ndarray) -> list[Any]:

@@ -4,13 +4,16 @@
 one ``<strategy>.nc`` per fit and one PNG per figure.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ..files import write
+from .. import files, seals
 
 RUN = "run.json"
+AGAIN = "run the comparison again"
+KINDS = {"options": dict, "data_sha256": str, "title": str, "prior": str, "started": str, "versions": dict}
+OPTIONS = {"data": str, "split": int, "network": str}
+FIT = {"settings": dict, "file": str, "status": str, "why": str}
 
 
 def data_of(run: dict[str, Any]) -> Any:
@@ -35,7 +38,7 @@ def create(path: str | Path) -> Path:
         raise FileExistsError(f"{folder} already holds a run; name another folder, or remove this one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write(folder / RUN, "{}\n")
+        files.write(folder / RUN, "{}\n")
     except OSError as error:
         raise OSError(f"cannot write to the run folder {folder}: {error.strerror or error}") from error
     return folder
@@ -43,19 +46,33 @@ def create(path: str | Path) -> Path:
 
 def write_run(folder: Path, run: dict[str, Any]) -> None:
     """Write ``run.json``."""
-    write(folder / RUN, json.dumps(run, indent=2) + "\n")
+    seals.write_json(folder / RUN, run)
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says; raises FileNotFoundError or ValueError if it is not there or not whole."""
+    """What ``run.json`` says; raises FileNotFoundError, OSError or ValueError if it is not there or not as it was."""
+    if folder.exists() and not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder; give the folder that compare wrote")
     try:
-        run = json.loads((folder / RUN).read_text())
+        run = seals.read_json(files.inside(folder, RUN), AGAIN)
     except FileNotFoundError:
         raise FileNotFoundError(f"{folder} holds no run (no {RUN} in it); give the folder that compare wrote") from None
-    except NotADirectoryError:
-        raise FileNotFoundError(f"{folder} is not a folder; give the folder that compare wrote") from None
-    except ValueError:
-        raise ValueError(f"{folder / RUN} is not whole; run the comparison again") from None
     if "fits" not in run:
         raise ValueError(f"{folder / RUN} lists no fits: the run was stopped before its first; run it again")
+    try:
+        seals.check(run, {**KINDS, "fits": dict})
+        seals.check(run["options"], OPTIONS)
+        for fit in run["fits"].values():
+            seals.check(fit, FIT)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / RUN} is not as compare writes it (see {error}); {AGAIN}") from None
+    for fit in run["fits"].values():
+        files.inside(folder, fit["file"])
     return run
+
+
+def load_fit(folder: Path, fit: dict[str, Any]) -> Any:
+    """The tree of a fit that ``run.json`` lists; raises ValueError or OSError if it is not the one that was written."""
+    from ..target.warm_start import load
+
+    return load(files.inside(folder, fit["file"]), fit.get("sha256", ""))

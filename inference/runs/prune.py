@@ -35,11 +35,10 @@ def prune(
     from ...models.networks.bare import bare_program
     from ..judging.pictures.style import Picture
     from ..sparsity.pictures import pruning
-    from ..target.warm_start import load
 
     run = Path(run)
     record = folder.read_run(run)
-    label, tree = _fit(record["fits"], strategy, lambda entry: load(run / entry["file"]))
+    label, tree = _fit(record["fits"], strategy, lambda entry: folder.load_fit(run, entry))
     options = record["options"]
     data = folder.data_of(record)
     model = bare_program(catalogue.network(options["network"]), outputs_of_task(data.task, len(data.classes)))

@@ -3,7 +3,6 @@
 A strategy that fails does not stop the others, and every fit is on disk as soon as it is finished.
 """
 
-import shutil
 import time
 import traceback
 from collections.abc import Callable
@@ -95,7 +94,8 @@ def prepare(
     folder = folder_module.create(out or files.unused(Path("runs") / name))
     folder_module.write_run(folder, record)
     if ".py:" in prior:
-        shutil.copy(prior.rpartition(":")[0], folder)
+        source = Path(prior.rpartition(":")[0])
+        files.write(folder / source.name, source.read_bytes())
     return Run(folder, record, model, table, configs)
 
 
@@ -118,7 +118,7 @@ def run(prepared: Run, progress: bool = True, print_line: Callable[[str], Any] =
             result = fit(prepared.model, config, x, y, seed=seed, progress=progress, watch=watch)
             tree = to_datatree(result, prepared.model, prepared.data, seed)
             tree.attrs["model"] = record["model"]
-            save(tree, prepared.folder / entry["file"])
+            entry["sha256"] = save(tree, prepared.folder / entry["file"])
             entry.update(status=PART if result.stopped else DONE, why=result.stopped)
         except KeyboardInterrupt:
             entry.update(status=INTERRUPTED, why="interrupted by Ctrl-C")
@@ -143,17 +143,13 @@ def report_again(folder: Path) -> tuple[dict[str, Any], Any]:
 
 def judge(folder: Path, record: dict[str, Any]) -> Any:
     """Write table, figures and report of what is done; returns the table."""
-    from ..judging.datatree import save
-    from ..target.warm_start import load
     from .compare import table
 
     fits = record["fits"]
     fitted = [label for label, entry in fits.items() if entry["status"] in (DONE, PART)]
-    trees = {label: load(folder / fits[label]["file"]) for label in fitted}
+    trees = {label: folder_module.load_fit(folder, fits[label]) for label in fitted}
     failed = {label: entry["why"] or entry["status"] for label, entry in fits.items() if label not in fitted}
     comparison = table(trees, failed=failed)
-    for label, tree in trees.items():
-        save(tree, folder / fits[label]["file"])  # now with what was judged of it
     report.write(folder, record, comparison, trees)
     return comparison
 

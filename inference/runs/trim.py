@@ -7,7 +7,7 @@ from typing import Any
 from ...errors import unknown
 from .. import files
 from ..sparsity import report, trimming
-from ..sparsity.net_files import export
+from ..sparsity.net_files import NET, export
 from . import folder
 
 
@@ -23,18 +23,19 @@ def trim(
     `strategy` is the label of the fit, needed if several have a guide of independent normals; `out` is by default a
     folder ``<strategy>-net`` in that of the run.  Of several restarts the one of the lowest loss is taken.  Raises
     ValueError or FileNotFoundError, of one sentence, for a run or a fit that is not there or cannot be trimmed, and for
-    data that are no longer those of the run.
+    data that are no longer those of the run; FileExistsError if `out` already holds a net, which is never overwritten.
     """
-    from ..target.warm_start import load
 
     run = Path(run)
     record = folder.read_run(run)
-    label, tree = _fit(record["fits"], strategy, lambda entry: load(run / entry["file"]))
+    label, tree = _fit(record["fits"], strategy, lambda entry: folder.load_fit(run, entry))
+    out = run / f"{files.file_name(label)}-net" if out is None else Path(out)
+    if (out / NET).exists():
+        raise FileExistsError(f"{out} already holds a net; name another folder with --out, or remove this one")
     loc, scale = report.moments(tree)
     masks = trimming.kept(loc, scale, rule, threshold)
     options = record["options"]
     data = folder.data_of(record)
-    out = run / f"{files.file_name(label)}-net" if out is None else Path(out)
     return out, export(out, loc, masks, options["network"], data, rule, threshold)
 
 

@@ -9,7 +9,7 @@
 """
 
 import hashlib
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,15 @@ import pandas as pd
 from ...models import catalogue
 from ...models.catalogue import outputs_of_task
 from ...models.networks.bare import bare_program
-from .. import files
+from .. import files, seals
 from ..target.sites import Arrays
 from . import coordinate_format, evaluation, report, smaller_net, trimming
 
 NET, TENSORS, COMPACT = "net.json", "net.safetensors", "compact.safetensors"
 FORMAT = 1
+AGAIN = "trim the run again"
+MOST = 2**28  # weights of a net that is read, 1 GB of them
+KINDS = {"network": str, "task": str, "classes": list, "shapes": dict, "sha256": dict}
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,25 +124,28 @@ def export(
         description["sha256"][COMPACT] = _sha256(tensors)
         description["bytes"]["compact"] = len(tensors)
         files.write(out / COMPACT, tensors)
-    files.write(out / NET, json.dumps(description, indent=2, allow_nan=False) + "\n")
+    seals.write_json(out / NET, description)
     return description
 
 
 def load_net(path: str | Path, small: bool = False) -> Net:
     """The net that `export` wrote into the folder `path`; with `small` the smaller dense net of the same function.
 
-    Raises FileNotFoundError if there is none, ValueError if a file is not whole or of another export.
+    Raises FileNotFoundError if there is none, ValueError if a file is not whole, was changed or is of another export.
     """
     path = Path(path)
     description = _description(path)
     if small and not description["compact"]:
         raise ValueError(f"{path} holds no smaller dense net; load it without small=True")
     tensors = _tensors(path, TENSORS, description)
-    mean, scale = tensors.pop("x_mean"), tensors.pop("x_scale")
-    if small:
-        arrays = _tensors(path, COMPACT, description)
-        return Net(description["compact"], arrays, arrays.pop("inputs"), mean, scale, description)
-    arrays = coordinate_format.decode(tensors, {site: tuple(shape) for site, shape in description["shapes"].items()})
+    try:
+        mean, scale = tensors.pop("x_mean"), tensors.pop("x_scale")
+        if small:
+            arrays = _tensors(path, COMPACT, description)
+            return Net(description["compact"], arrays, arrays.pop("inputs"), mean, scale, description)
+        arrays = coordinate_format.decode(tensors, _shapes(path, description))
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise ValueError(f"the files of {path} do not go together; {AGAIN}") from None
     return Net(description["network"], arrays, np.arange(len(mean)), mean, scale, description)
 
 
@@ -156,6 +162,15 @@ def _ordered(frame: pd.DataFrame, features: list[str]) -> np.ndarray:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise ValueError(f"column {name!r} holds {frame[name].dtype}, not numbers: convert it first")
     return frame[features].to_numpy(np.float64)
+
+
+def _shapes(path: Path, description: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights; raises ValueError, before there is memory for them, if these are too many."""
+    shapes = {site: tuple(map(int, shape)) for site, shape in description["shapes"].items()}
+    weights = sum(math.prod(shape) for shape in shapes.values())
+    if not 0 <= weights <= MOST or any(n < 0 for shape in shapes.values() for n in shape):
+        raise ValueError(f"{path / NET} declares {weights:,} weights, and at most {MOST:,} are read; {AGAIN}")
+    return shapes
 
 
 def _predicted(f: np.ndarray, description: dict[str, Any]) -> np.ndarray:
@@ -186,26 +201,32 @@ def _compact(loc: Arrays, masks: Arrays, spec: str, data: Any) -> tuple[str, Arr
 
 def _description(path: Path) -> dict[str, Any]:
     try:
-        description = json.loads((path / NET).read_text())
-    except (FileNotFoundError, NotADirectoryError):
+        description = seals.read_json(files.inside(path, NET), AGAIN)
+    except FileNotFoundError:
         raise FileNotFoundError(f"{path} holds no net (no {NET} in it); give the folder that trim wrote") from None
-    except ValueError:
-        raise ValueError(f"{path / NET} is not whole; trim the run again") from None
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise ValueError(f"{path / NET} is not a net of this version of noisezoo; trim the run again")
+    if description.get("format") != FORMAT:
+        raise ValueError(f"{path / NET} is not a net of this version of noisezoo; {AGAIN}")
+    try:
+        seals.check(description, KINDS)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path / NET} is not as trim writes it (see {error}); {AGAIN}") from None
     return description
 
 
 def _tensors(path: Path, name: str, description: dict[str, Any]) -> Arrays:
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        content = (path / name).read_bytes()
+        content = files.regular(files.inside(path, name)).read_bytes()
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} lacks {name}; trim the run again") from None
-    if _sha256(content) != description["sha256"][name]:
-        raise ValueError(f"{path / name} is not whole, or not that of {NET}; trim the run again")
-    return load(content)
+        raise FileNotFoundError(f"{path} lacks {name}; {AGAIN}") from None
+    if _sha256(content) != description["sha256"].get(name):
+        raise ValueError(f"{path / name} is not whole, or not that of {NET}; {AGAIN}")
+    try:
+        return load(content)
+    except SafetensorError:
+        raise ValueError(f"{path / name} is no safetensors file; {AGAIN}") from None
 
 
 def _sha256(content: bytes) -> str:

@@ -4,6 +4,7 @@ Reading finds whatever is wrong with the file before anything is computed, and s
 """
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 from ...errors import check_seed, check_size, unknown
 from ...models import catalogue
 from ...models.ppl import language
+from .. import files as files_module
 from ..strategies.parse import given, parse
 from .store import Cell
 
@@ -23,8 +25,9 @@ STRATEGY = {"with": str, "epochs": int}
 GRID = ("models", "strategies", "data", "splits", "seeds")
 TOP = ("ppl", "models", "strategies", "grid")
 DEFAULTS = {"structure": "ard", "form": "expanded", "network": "mlp:50", "sigma0": None, "precision": None}
-MOST_EPOCHS, MOST_COUNT = 1_000_000, 10_000
 NAMES = {float: "a number", int: "a whole number", str: "text"}
+MOST = 100_000  # cells of a grid, and of the numbers of its splits and seeds
+MOST_EPOCHS = 10**6
 
 
 @dataclass(frozen=True)
@@ -106,18 +109,19 @@ def read(path: str | Path) -> Sweep:
 
 def _toml(path: Path) -> tuple[str, dict[str, Any]]:
     """The text of a file and the tables in it."""
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no file {path}; write a sweep as a TOML file")
+    content = files_module.regular(path).read_bytes()
     try:
-        text = path.read_bytes().decode()
+        text = content.decode()
         return text, tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except RecursionError:
-        raise ValueError(f"{path} is not TOML of a sweep: its brackets are nested too deeply") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOML's own, or of a number that is too long
         last = f"at line {len(text.splitlines())}, the end"
         raise ValueError(f"{path} is not TOML: {str(error).replace('at end of document', last)}") from None
+    except RecursionError:
+        raise ValueError(f"{path} nests too deeply; a sweep has tables in tables, and lists of names") from None
 
 
 @contextmanager
@@ -149,7 +153,7 @@ def _typed(key: str, value: Any, kind: type) -> Any:
     try:
         return kind(value)
     except OverflowError:
-        raise ValueError(f"{key} is too large a number; write one that double precision holds") from None
+        raise ValueError(f"{key} is a number of {len(str(value))} digits, more than can be computed with") from None
 
 
 def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
@@ -216,6 +220,8 @@ def _cells(where: str, grid: dict[str, Any], models: dict[str, Any], strategies:
         data = _listed("data", grid["data"])
         splits, seeds = (_numbers(key, grid.get(key, 1)) for key in ("splits", "seeds"))
         check_seed(max(seeds))
+        if (size := math.prod(map(len, (names, methods, data, splits, seeds)))) > MOST:
+            raise ValueError(f"it asks for {size:,} cells, and a grid has {MOST:,} at most; make several sweeps of it")
         for name in data:
             _check_data(name, max(splits))
     return [
@@ -248,10 +254,8 @@ def _numbers(key: str, given: Any) -> list[int]:
         raise ValueError(f"{key} must be a count or a list of whole numbers from 0 on, got {given!r}")
     if not numbers or given == 0:
         raise ValueError(f"{key} is empty, so there is nothing to do; write {key} = 1 for the first")
-    if not isinstance(given, list) and given > MOST_COUNT:
-        raise ValueError(
-            f"{key} is a count of at most {MOST_COUNT:,}, got {given}; for one of that number write [{given}]"
-        )
+    if not isinstance(given, list) and given > MOST:
+        raise ValueError(f"{key} = {given} is a count of more than {MOST:,}; write {key} = [{given}] for that one")
     return numbers if isinstance(given, list) else list(range(given))
 
 

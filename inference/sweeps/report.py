@@ -53,7 +53,8 @@ def make(folder: Path) -> list[Table]:
     """
     record = store.read(folder)
     file_keys = store.keys(record["facts"])
-    results = frame(file_keys, store.finished(folder, file_keys))
+    finished = store.finished(folder, file_keys)
+    record["changed"], results = store.changed(folder, file_keys, finished), frame(file_keys, finished)
     files.through(folder / "results.parquet", lambda part: results.to_parquet(part, index=False))
     files.through(folder / "results.csv", lambda part: results.to_csv(part, index=False))
     summary = table(results)
@@ -61,7 +62,8 @@ def make(folder: Path) -> list[Table]:
     rankings = [ranking(results, score) for score in RANKED if score in set(summary["score"])]
     drawn = images.write(folder, filter(None, map(picture, rankings)))
     files.write(folder / "report.html", page(folder.name, record, results, summary, rankings, drawn))
-    return [*_tables(summary), *_ranked(rankings), *_counts(results)]
+    missing = [("Cells that count as missing", [""], [[record["changed"]]])] if record["changed"] else []
+    return [*_tables(summary), *_ranked(rankings), *_counts(results), *missing]
 
 
 def frame(keys: dict[Cell, str], finished: dict[Cell, dict[str, Any]]) -> Frame:
@@ -73,11 +75,8 @@ def frame(keys: dict[Cell, str], finished: dict[Cell, dict[str, Any]]) -> Frame:
     ]
     columns = [*Cell._fields, "status", "reason", *SCORES, "seconds"]
     kinds = dict.fromkeys((*SCORES, "seconds"), float)
-    return pd.DataFrame(rows, columns=columns).astype(kinds).assign(file=[keys[Cell(*row)] for row in _cells(rows)])
-
-
-def _cells(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in Cell._fields) for row in rows]
+    files = [keys[Cell(**{name: row[name] for name in Cell._fields})] for row in rows]
+    return pd.DataFrame(rows, columns=columns).astype(kinds).assign(file=files)
 
 
 def table(results: Frame) -> Frame:
@@ -239,7 +238,7 @@ def page(
     total, statuses = len(record["facts"]["cells"]), Counter(results["status"])
     missing = total - len(results)
     state = f"{statuses[DONE]} of {total} cells done, {statuses[FAILED]} failed" + (
-        f", {missing} not run" * bool(missing)
+        f", {missing} not run" * bool(missing) + f"; {record['changed']}" * bool(record["changed"])
     )
     diagrams = {image.picture.name: image for image in drawn}
     return PAGE.substitute(

@@ -36,7 +36,8 @@ INSTALL = "a cluster needs Dask: pip install 'noisezoo[cluster]'"
 class Plan:
     """A sweep that is ready to run: its folder, the files of its cells, those that are finished, and what is left.
 
-    `lock` is a file that keeps other processes out of the folder as long as it is open.
+    `lock` is a file that keeps other processes out of the folder as long as it is open; `changed` says which files
+    count as missing, for they are not what was written.
     """
 
     folder: Path
@@ -44,28 +45,36 @@ class Plan:
     done: dict[Cell, dict[str, Any]]
     jobs: list[Job]
     lock: Any
+    changed: str
 
 
-def prepare(file: str | Path, out: str | Path | None = None, retry: bool = False) -> Plan:
+def prepare(file: str | Path, out: str | Path | None = None, retry: bool = False, cluster: str | None = None) -> Plan:
     """Read a sweep's file, check all there is to check before anything is computed, and make or find its folder.
 
-    Cells that failed are left alone, unless `retry`.  Raises ValueError, TypeError, ImportError or OSError, each of one
-    sentence.
+    Cells that failed are left alone, unless `retry`.  A `cluster` needs Dask.  Raises ValueError, TypeError,
+    ImportError or OSError, each of one sentence.
     """
     from ..provenance import versions
 
+    if cluster and importlib.util.find_spec("distributed") is None:
+        raise ImportError(INSTALL)
     sweep = plans.read(file)
     rows = _checked(sweep)
     folder = Path(out or Path("runs") / Path(file).stem)
     facts = sweep.facts()
     lock = store.create(folder, facts, {"file": str(file), "text": sweep.text, "versions": versions()})
     keys = store.keys(facts)
-    done = store.finished(folder, keys)
+    try:
+        done = store.finished(folder, keys)
+    except BaseException:
+        lock.close()
+        raise
+    changed = store.changed(folder, keys, done)
     if retry:
         done = {cell: result for cell, result in done.items() if result["status"] != FAILED}
     groups = worker.grouped(cell for cell in sweep.cells if cell not in done)
     jobs = [_job(sweep, group, rows[group[0].data]) for group in groups]
-    return Plan(folder, keys, done, sorted(jobs, key=lambda job: -job.size), lock)
+    return Plan(folder, keys, done, sorted(jobs, key=lambda job: -job.size), lock, changed)
 
 
 def _checked(sweep: Sweep) -> dict[str, int]:
@@ -121,6 +130,8 @@ def run(
     """
     done = dict(plan.done)
     total = len(plan.keys)
+    if plan.changed:
+        print_line(plan.changed)
     if done:
         print_line(f"{len(done)} of {total} cells are finished already")
     with plan.lock, progress_bar("sweep", progress) as report_progress:
@@ -230,8 +241,6 @@ def _on_cluster(jobs: list[Job], address: str) -> Results:
 
 def _client(address: str) -> Any:
     """A client of the scheduler at `address` that has workers."""
-    if importlib.util.find_spec("distributed") is None:
-        raise ImportError(INSTALL)
     from distributed import Client
 
     try:

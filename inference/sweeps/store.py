@@ -6,17 +6,21 @@ in any way knows what is left to do.
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import files as files_module
+from .. import seals
 from ..runs import folder as folder_module
+from ..seals import digest
 
 SWEEP, LOCK, CELLS = "sweep.json", "lock", "cells"
 DONE, FAILED = "done", "failed"
+AGAIN = "remove it and run the sweep again, cells are kept"
+KINDS = {"facts": dict, "file": str, "text": str, "versions": dict}
+RESULT = {"status": str, "reason": str, "seconds": (int, float), "scores": dict}
 
 
 class Cell(NamedTuple):
@@ -33,15 +37,11 @@ def keys(facts: dict[str, Any]) -> dict[Cell, str]:
     """The names of the files of all cells: checksums of everything that decides what a cell computes."""
     keys_of = {}
     for cell in (Cell(*values) for values in facts["cells"]):
+        seals.check(cell._asdict(), Cell.__annotations__)
         model, strategy = facts["models"][cell.model], facts["strategies"][cell.strategy]
         files = [facts["files"].get(spec) for spec in (model["prior"], cell.data)]
-        keys_of[cell] = _sha([cell, model, strategy, files, facts["ppl"]])[:16]
+        keys_of[cell] = digest([cell, model, strategy, files, facts["ppl"]])[:16]
     return keys_of
-
-
-def _sha(value: Any) -> str:
-    """The sha256 of a value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def create(folder: Path, facts: dict[str, Any], provenance: dict[str, Any]) -> Any:
@@ -53,8 +53,8 @@ def create(folder: Path, facts: dict[str, Any], provenance: dict[str, Any]) -> A
     if (folder / folder_module.RUN).exists():
         raise FileExistsError(f"{folder} holds a run of compare; name another folder with --out")
     try:
-        (folder / CELLS).mkdir(parents=True, exist_ok=True)
-        lock = open(folder / LOCK, "w")  # noqa: SIM115  it stays open while the sweep runs
+        files_module.inside(folder, CELLS).mkdir(parents=True, exist_ok=True)
+        lock = open(files_module.inside(folder, LOCK), "a", opener=_without_waiting)  # noqa: SIM115  it stays open
     except OSError as error:
         raise _not_written(folder, error) from error
     try:
@@ -71,7 +71,7 @@ def _hold(folder: Path, facts: dict[str, Any], provenance: dict[str, Any]) -> No
     """Write ``sweep.json``, or find that it is the same sweep's."""
     if not (folder / SWEEP).exists():
         try:
-            files_module.write(folder / SWEEP, json.dumps({"facts": facts, **provenance}, indent=1) + "\n")
+            seals.write_json(folder / SWEEP, {"facts": facts, **provenance}, indent=1)
         except OSError as error:
             raise _not_written(folder, error) from error
     elif read(folder)["facts"] != json.loads(json.dumps(facts)):
@@ -84,16 +84,23 @@ def _not_written(folder: Path, error: OSError) -> OSError:
     return OSError(f"cannot write to the folder {folder}: {error.strerror or error}")
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, or fail at once where a pipe lies in its place."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
+
+
 def read(folder: Path) -> dict[str, Any]:
-    """What ``sweep.json`` says; raises FileNotFoundError or ValueError if it is not there or not whole."""
+    """What ``sweep.json`` says; raises FileNotFoundError, OSError or ValueError if it is not there or not as it was."""
     try:
-        record = json.loads((folder / SWEEP).read_text())
-        keys(record["facts"])
-        return record
-    except (FileNotFoundError, NotADirectoryError):
+        record = seals.read_json(files_module.inside(folder, SWEEP), AGAIN)
+    except FileNotFoundError:
         raise FileNotFoundError(f"{folder} holds no sweep (no {SWEEP} in it)") from None
-    except (ValueError, TypeError, KeyError):
-        raise ValueError(f"{folder / SWEEP} is not whole; remove it and run the sweep again, cells are kept") from None
+    try:
+        seals.check(record, KINDS)
+        keys(record["facts"])
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise ValueError(f"{folder / SWEEP} is not whole (see {error}); {AGAIN}") from None
+    return record
 
 
 def claim(file: Any) -> bool:
@@ -106,7 +113,7 @@ def claim(file: Any) -> bool:
 
 
 def write(folder: Path, key: str, result: dict[str, Any], error: str = "") -> None:
-    """Write the result of a cell, and its traceback if there is one.
+    """Write the result of a cell with its key and a checksum, and its traceback if there is one.
 
     Raises OSError, in words of our own if the disk is full.
     """
@@ -114,7 +121,8 @@ def write(folder: Path, key: str, result: dict[str, Any], error: str = "") -> No
     try:
         trace = path.with_name(f"{key}.error.txt")
         files_module.write(trace, error) if error else trace.unlink(missing_ok=True)
-        files_module.write(path, json.dumps(result | {"sha256": _sha(result)}) + "\n")
+        result = result | {"key": key}
+        files_module.write(path, json.dumps(result | {"sha256": digest(result)}) + "\n")
     except OSError as problem:
         if problem.errno != errno.ENOSPC:
             raise
@@ -127,22 +135,44 @@ def full(folder: Path) -> OSError:
 
 
 def finished(folder: Path, file_keys: dict[Cell, str]) -> dict[Cell, dict[str, Any]]:
-    """The results of the cells that are finished; a file that is not whole, or was edited, counts as missing."""
+    """The results of the cells that are finished; a file that is not whole, or was changed, counts as missing.
+
+    Raises OSError or ValueError if something that is no file, or leads out of the folder, lies in a cell's place.
+    """
     cells = {key: cell for cell, key in file_keys.items()}
-    results = {}
-    with os.scandir(folder / CELLS) as files:
+    path, results = files_module.inside(folder, CELLS), {}
+    if not path.is_dir():
+        raise FileNotFoundError(f"{folder} has no folder {CELLS}; give the command of the sweep again")
+    with os.scandir(path) as files:
         for file in files:
-            cell = cells.get(file.name.removesuffix(".json"))
-            result = _result(file.path) if cell else None
-            if cell and result is not None:
-                results[cell] = result
+            key = file.name.removesuffix(".json")
+            if key in cells and file.name != key:
+                result = _result(files_module.regular(files_module.inside(path, file.name)), cells[key], key)
+                if result is not None:
+                    results[cells[key]] = result
     return results
 
 
-def _result(path: str) -> dict[str, Any] | None:
+def changed(folder: Path, file_keys: dict[Cell, str], results: dict[Cell, dict[str, Any]]) -> str:
+    """What to say of files that count as missing, for they are not whole, were changed or are of another cell."""
+    files = [f"{CELLS}/{key}.json" for cell, key in file_keys.items() if cell not in results]
+    files = [name for name in files if (folder / name).exists()]
+    if not files:
+        return ""
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return (
+        f"not whole, changed or of another cell: {', '.join(files[:3])}{more}; the sweep, given again, runs them anew"
+    )
+
+
+def _result(path: Path, cell: Cell, key: str) -> dict[str, Any] | None:
+    """What the file of a cell says, if that is what was written, for this cell; an older file does not say its key."""
     try:
-        with open(path, "rb") as file:
-            result = json.loads(file.read())
-        return result if result.pop("sha256") == _sha(result) else None
-    except (ValueError, KeyError, AttributeError, TypeError):
+        result = json.loads(path.read_bytes())
+        if result.pop("sha256") != digest(result) or result["cell"] != cell._asdict() or result.pop("key", key) != key:
+            return None
+        seals.check(result, RESULT)
+        seals.check(result["scores"], dict.fromkeys(result["scores"], (int, float)))
+        return result
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None

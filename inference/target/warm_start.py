@@ -3,24 +3,43 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
+from .. import files, seals
 from .sites import Arrays
 
+FIX = "run the fit again"
 
-def load(path: str | Path) -> Any:
-    """Read what `save` wrote, all of it into memory.
 
-    Raises FileNotFoundError if there is no file, ValueError if it is truncated or not one of ours.
+SEALED = "sealed"  # attribute of a file that ends in the sha256 of its content
+INFLATED = 1032  # bytes that a byte of a file may stand for: deflate, which netCDF compresses by, reaches no more
+
+
+def load(path: str | Path, sha256: str = "") -> Any:
+    """Read what `save` wrote, all of it into memory; `sha256` is what `save` returned, if it is known.
+
+    Raises FileNotFoundError if there is no file, ValueError if it is truncated, was changed, is not one of ours or not
+    the one of this `sha256`, or if it declares arrays that a file of its size cannot hold.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    path = files.regular(path)
+    found = seals.read_seal(path, FIX)
+    if sha256 and found != sha256:
+        raise ValueError(f"{path} is not whole, or not the file that this run wrote; put that one back, or {FIX}")
     try:
+        with h5py.File(path) as file:  # where this fails, h5netcdf would print a traceback too
+            file.visititems(lambda name, value: dict(value.attrs) and None)
         with xr.open_datatree(path, engine="h5netcdf") as tree:
-            fit = tree.load()
+            declared = sum(v.nbytes for group in tree.subtree for v in group.variables.values())
+            huge = declared > INFLATED * path.stat().st_size
+            fit = tree if huge else tree.load()
     except Exception as error:  # h5py, h5netcdf and xarray raise many kinds for a broken file
-        raise ValueError(f"{path} is not a whole netCDF file; run the fit again ({type(error).__name__})") from error
+        raise ValueError(f"{path} is not a whole netCDF file; {FIX} ({type(error).__name__})") from error
+    if huge:
+        raise ValueError(f"{path} declares {declared:,} bytes of arrays, which a file of its size cannot hold; {FIX}")
+    if SEALED in fit.attrs and not found:
+        raise ValueError(f"{path} has lost the seal in its last line: it is not whole; {FIX}")
     if "posterior" not in fit.children or "strategy" not in fit.attrs:
         raise ValueError(f"{path} is not a fit of noisezoo: it lacks the posterior group or its attributes")
     return fit

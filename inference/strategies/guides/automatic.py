@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from numpyro import handlers
-from numpyro.infer import SVI, Trace_ELBO, autoguide
+from numpyro.infer import SVI, autoguide
 from numpyro.infer.svi import SVIState
 from numpyro.infer.util import log_density
 
@@ -16,6 +16,7 @@ from ...target.numpyro.density import draw_rows, on_rows, uniform
 from ...target.pole import refuse_pole
 from ...target.sites import Sites, refuse_discrete, refuse_pays_only, without_function
 from ..algorithm import Algorithm, of_guide
+from .elbo import SampledELBO
 from .layout import real_sites
 
 
@@ -73,7 +74,7 @@ def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.Gradi
     refuse_pays_only(f"svi with guide {config.guide.name}", sites)
     program = on_rows(model)
     guide = _on_rows(AUTOGUIDES[config.guide.name](program, init_loc_fn=uniform(0.1)))
-    svi = SVI(program, guide, optimiser, Trace_ELBO(num_particles=config.particles))
+    svi = SVI(program, guide, optimiser, SampledELBO(num_particles=config.particles))
 
     def init(key: Any, x: Any, y: Any) -> State:
         return svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))

@@ -18,6 +18,7 @@ from numpyro import handlers
 from numpyro.distributions.kl import kl_divergence
 from numpyro.distributions.util import scale_and_mask
 from numpyro.infer.elbo import ELBO
+from numpyro.infer.util import log_density
 from numpyro.primitives import Messenger
 
 from ...target.random import quick
@@ -45,7 +46,24 @@ class LocalMeanField_ELBO(ELBO):
         return {"loss": self.kl_weight * elbo.kl - elbo.log_lik, "mutable_state": None}
 
 
-def particles(particle: Callable, key: Any, number: int) -> Parts:
+class SampledELBO(ELBO):
+    """For `numpyro.infer.SVI`: minus log p - log q of draws of the guide, terms summed in the order of the program.
+
+    It is NumPyro's `Trace_ELBO`, which sums in the order of a set of names: another one in every process, so that its
+    rounding differs from run to run, and nothing compiled is found again.
+    """
+
+    def loss_with_mutable_state(self, rng_key: Any, param_map: dict, model: Any, guide: Any, *args: Any, **kwargs: Any):
+        def particle(key: Any) -> Any:
+            key_model, key_guide = jax.random.split(key)
+            log_q, q = log_density(handlers.seed(guide, key_guide), args, kwargs, param_map)
+            log_p, _ = log_density(handlers.replay(handlers.seed(model, key_model), q), args, kwargs, param_map)
+            return log_p - log_q
+
+        return {"loss": -particles(particle, rng_key, self.num_particles), "mutable_state": None}
+
+
+def particles(particle: Callable, key: Any, number: int) -> Any:
     """The mean of ``one(key)`` over so many keys."""
     if number == 1:
         return particle(key)

@@ -38,40 +38,6 @@ def whole(name):
     return fit(model(), CONFIGS[name], X, Y, seed=3, progress=False)
 
 
-class Interrupted(Exception):
-    pass
-
-
-def interrupt_at(part):
-    def tell(done, total, message):
-        if done >= part * total:
-            raise Interrupted
-
-    return tell
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("part", [0.3, 0.8])
-def test_resumed_equals_uninterrupted(name, part, tmp_path):
-    config, path = CONFIGS[name], tmp_path / "run.safetensors"
-    with pytest.raises(Interrupted):
-        fit(model(), config, X, Y, seed=3, progress=interrupt_at(part), checkpoint=path)
-    resumed = fit(model(), config, X, Y, seed=3, progress=False, checkpoint=path)
-    for kind in ("draws", "stats", "history", "loc", "scale"):
-        for site, values in getattr(whole(name), kind).items():
-            np.testing.assert_array_equal(getattr(resumed, kind)[site], values, err_msg=site)
-
-
-def test_a_checkpoint_of_another_run_is_refused(tmp_path):
-    path = tmp_path / "run.safetensors"
-    fit(model(), CONFIGS["svi"], X, Y, seed=3, progress=False, checkpoint=path)
-    with pytest.raises(ValueError, match="another run"):
-        fit(model(), CONFIGS["svi"], X, Y, seed=4, progress=False, checkpoint=path)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="not a whole checkpoint"):
-        fit(model(), CONFIGS["svi"], X, Y, seed=3, progress=False, checkpoint=path)
-
-
 def counted_program():
     """A program and the list of the times its prior was asked for a weight."""
     traces, weight = [], prior(noises.half_cauchy())

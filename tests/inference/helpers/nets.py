@@ -48,6 +48,8 @@ def guided(strategy="svi", loss=((5.0, 9.0), (7.0, 3.0)), chains=2):
 def made_run(path, labels=("svi",), network="mlp:5"):
     """A run folder as `compare` leaves it, with fits of known guides."""
     data = datasets.load("diabetes", split=2)
+    entry = {"status": "done", "why": "", "settings": {}}
+    fits = {label: {**entry, "file": f"{label}.nc"} for label in labels}
     for seed, label in enumerate(labels):
         loc = random_net(10, 5, 1, seed=seed)
         group = {}
@@ -57,11 +59,11 @@ def made_run(path, labels=("svi",), network="mlp:5"):
             group[f"{site}.sd"] = (dims, np.full((1, *v.shape), 0.5, np.float32))
         tree = xr.DataTree.from_dict({"posterior": xr.Dataset(), "guide": xr.Dataset(group)})
         tree.attrs["strategy"] = "svi"
-        datatree.save(tree, path / f"{label}.nc")
-    entry = {"status": "done", "why": "", "settings": {}}
-    fits = {label: {**entry, "file": f"{label}.nc"} for label in labels}
+        fits[label]["sha256"] = datatree.save(tree, path / f"{label}.nc")
     options = {"data": "diabetes", "split": 2, "network": network}
-    folder.write_run(path, {"fits": fits, "options": options, "data_sha256": provenance.checksum(data)})
+    words = {"title": "a net", "prior": "half_cauchy", "started": "now", "versions": {}}
+    record = {**words, "fits": fits, "options": options, "data_sha256": provenance.checksum(data)}
+    folder.write_run(path, record)
     return data
 
 

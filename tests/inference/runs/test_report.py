@@ -19,7 +19,7 @@ from noisezoo.inference.runs import compare, folder, report
 def made_run(**changes):
     done = {"settings": {"draws": 200}, "status": "done", "why": ""}
     fits = {name: {**done, "file": f"{name}.nc"} for name in ("nuts", "svi")}
-    options = {"data": "made", "with": "nuts,svi", "structure": "ard", "seed": 0}
+    options = {"data": "made", "with": "nuts,svi", "structure": "ard", "network": "linear", "split": 0, "seed": 0}
     run = {
         "title": "half_cauchy(scale=1) <linear> on made",
         "prior": "my noise.py:mine",
@@ -120,8 +120,8 @@ def test_what_a_user_wrote_is_escaped(table):
 
 def test_the_command_is_that_of_the_run():
     words = shlex.split(report.command(made_run()))
-    wanted = ["--data", "made", "--with", "nuts,svi", "--structure", "ard", "--seed", "0"]
-    assert words == ["noisezoo", "compare", "my noise.py:mine", *wanted]
+    wanted = ["--data", "made", "--with", "nuts,svi", "--structure", "ard", "--network", "linear"]
+    assert words == ["noisezoo", "compare", "my noise.py:mine", *wanted, "--split", "0", "--seed", "0"]
 
 
 def test_verdicts_are_those_of_the_table_and_of_what_failed(table):

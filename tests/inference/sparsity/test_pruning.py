@@ -365,7 +365,8 @@ def test_a_run_that_cannot_be_pruned_is_one_sentence(tmp_path):
         prune.prune(tmp_path)
     tree = warm_start.load(tmp_path / "svi:b.nc")
     del tree["guide"]
-    datatree.save(tree, tmp_path / "svi:b.nc")
+    run["fits"]["svi:b"]["sha256"] = datatree.save(tree, tmp_path / "svi:b.nc")
+    folder.write_run(tmp_path, run)
     with pytest.raises(ValueError, match="no fit with weights to prune"):
         prune.prune(tmp_path)
     with pytest.raises(FileNotFoundError, match="holds no run"):

@@ -1,6 +1,5 @@
 """What is written, cut down and read again is the same function as the trimmed net."""
 
-import json
 import shutil
 
 import jax
@@ -289,7 +288,7 @@ def test_a_net_that_was_read_predicts_what_the_trimmed_one_predicts(words, task,
 
 def test_the_facts_are_on_disk(tmp_path):
     data, left, facts, path = exported(tmp_path)
-    assert json.loads((path / net_files.NET).read_text()) == facts
+    assert net_files.load_net(path).description == facts
     assert facts["network"] == "mlp:8-7" and facts["rule"] == "log_alpha" and facts["threshold"] == 3.0
     assert facts["features"] == list(data.features) and facts["y_scale"] == data.y_scale and "jax" in facts["versions"]
     assert facts["kept"] == sum(np.count_nonzero(left[site]) for site in trimming.weights(left))
@@ -405,7 +404,7 @@ def test_broken_files_are_found(tmp_path):
     (path / net_files.TENSORS).unlink()
     with pytest.raises(FileNotFoundError, match="lacks net.safetensors"):
         net_files.load_net(path)
-    for content, said in [("{", "is not whole"), ("{}", "not a net of this version"), ("[]", "not a net")]:
+    for content, said in [("{", "is not whole"), ("{}", "not a net of this version"), ("[]", "is not whole")]:
         (path / net_files.NET).write_text(content)
         with pytest.raises(ValueError, match=said):
             net_files.load_net(path)
@@ -471,7 +470,8 @@ def test_a_run_without_such_a_fit_is_one_sentence(tmp_path):
         trim.trim(tmp_path)
     tree = warm_start.load(tmp_path / "svi:b.nc")
     del tree["guide"]
-    datatree.save(tree, tmp_path / "svi:b.nc")
+    run["fits"]["svi:b"]["sha256"] = datatree.save(tree, tmp_path / "svi:b.nc")
+    folder.write_run(tmp_path, run)
     with pytest.raises(ValueError, match="no fit with a guide of independent normals"):
         trim.trim(tmp_path)
     with pytest.raises(FileNotFoundError, match="holds no run"):

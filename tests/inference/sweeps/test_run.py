@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from noisezoo import data as datasets
 from noisezoo.inference import files as files_module
+from noisezoo.inference import seals
 from noisezoo.inference.driver import engine
 from noisezoo.inference.sweeps import report, store, worker
 from noisezoo.inference.sweeps import run as sweep
@@ -114,7 +115,10 @@ def test_only_what_is_missing_runs_again(file, tmp_path, monkeypatch):
     ran = []
     monkeypatch.setattr(worker, "run", lambda job, run=worker.run: ran.extend(job.cells) or run(job))
     counts, said = run(path, out)
-    assert counts == {"done": 4} and len(ran) == 3 and said[0] == "1 of 4 cells are finished already"
+    assert counts == {"done": 4} and len(ran) == 3 and said[1] == "1 of 4 cells are finished already"
+    assert (
+        said[0].startswith("not whole, changed or of another cell: cells/") and "given again, runs them anew" in said[0]
+    )
     assert run(path, out)[0] == {"done": 4} and len(ran) == 3
 
 
@@ -242,10 +246,11 @@ def test_ten_thousand_finished_cells_are_listed_reading_each_once(tmp_path, monk
     (tmp_path / "cells").mkdir()
     for cell, key in known.items():
         result = {"cell": cell._asdict(), "status": "done", "reason": "", "seconds": 1.0, "scores": {"rmse": 0.5}}
-        text = json.dumps(result | {"sha256": store._sha(result)})
+        text = json.dumps(result | {"sha256": seals.digest(result)})
         (tmp_path / "cells" / f"{key}.json").write_text(text)
     read = []
-    monkeypatch.setattr(store, "_result", lambda path, read_one=store._result: read.append(path) or read_one(path))
+    one = store._result
+    monkeypatch.setattr(store, "_result", lambda path, *of: read.append(path) or one(path, *of))
     start = time.perf_counter()
     found = store.finished(tmp_path, known)
     seconds = time.perf_counter() - start
@@ -356,7 +361,8 @@ def test_no_scheduler_there(file, tmp_path, monkeypatch):
 def test_a_cluster_without_dask_names_the_install(file, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'noisezoo\[cluster\]'"):
-        sweep.run(sweep.prepare(file(), tmp_path / "out"), cluster="tcp://127.0.0.1:9", progress=False)
+        sweep.prepare(file(), tmp_path / "out", cluster="tcp://127.0.0.1:9")
+    assert not (tmp_path / "out").exists()
 
 
 def made(folder, scores):
