@@ -4,7 +4,8 @@ import io
 
 import numpy as np
 import pytest
-from noisezoo.inference.sweeps import ranks
+from noisezoo.inference.runs import images
+from noisezoo.inference.sweeps import ranks, report
 
 # AUC of C4.5, C4.5+m, C4.5+cf, C4.5+m+cf on 14 data sets (table 6); where two are equal as printed but not their ranks
 # (the thirteenth row), a digit more
@@ -60,3 +61,17 @@ def test_names_of_methods_are_never_formulas():
     figure = ranks.plot(["pay_$_per_$_won", "b"], np.array([1.0, 2.0]), 1.0)
     figure.savefig(io.BytesIO(), format="png")  # a formula that cannot be read is an error
     assert r"pay_\$_per_\$_won  1.00" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_a_diagram_that_cannot_be_drawn_leaves_its_ranks_as_a_table(tmp_path, monkeypatch):
+    def dark(*_):
+        raise RuntimeError("no light")
+
+    monkeypatch.setattr(report.ranks, "plot", dark)
+    ranking = report.Ranking(
+        "rmse", ["a", "b"], np.array([1.0, 2.0]), ["x", "y"], [], ranks.Friedman(1, 1, 0.3), 1.4, ""
+    )
+    with pytest.warns(UserWarning, match="'Ranks by RMSE' could not be drawn: RuntimeError: no light"):
+        (image,) = images.write(tmp_path, [report.picture(ranking)])
+    text = report._rank_section(ranking, image)
+    assert "no light" in text and "<td>1.00</td>" in text and list(tmp_path.iterdir()) == []
