@@ -193,8 +193,8 @@ def _strategy(name: str, given: Any) -> Strategy:
         if "epochs" not in given:
             return Strategy(config)
         epochs = _typed("epochs", given["epochs"], int)
-        if not 1 <= epochs <= MOST_EPOCHS:
-            raise ValueError(f"epochs must be at least 1 and at most {MOST_EPOCHS:,}, got {epochs}")
+        if not 1 <= epochs < MOST_EPOCHS:
+            raise ValueError(f"epochs must be at least 1, and less than {MOST_EPOCHS:,}, got {epochs}")
         if not {"steps", "batch_size"} <= {field.name for field in fields(config)}:
             raise ValueError(f"epochs are of svi; {config.name} has no steps to set, leave epochs out")
         if "steps=" in given["with"]:
