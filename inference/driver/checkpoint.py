@@ -66,9 +66,8 @@ class Checkpoint:
 
         facts, arrays = self._read()
         if other := [name for name, value in self._run.items() if facts["run"].get(name) != value]:
-            raise ValueError(
-                f"{self.path} is of another run (its {' and '.join(other)} differ); delete it or name another"
-            )
+            differ = f"not the same {' and '.join(other)}"
+            raise ValueError(f"{self.path} is of another run ({differ}); delete it or name another")
         tree = jax.tree.structure(like)
         state = jax.tree.unflatten(tree, [arrays[f"state/{i}"] for i in range(tree.num_leaves)])
         records = Records(step=facts["step"], done=facts["done"])
