@@ -26,7 +26,9 @@ def list_(
 
     by_default = [noise() for noise in NOISES.values()]
     noises = [(n.name, ", ".join(f"{k}={v:g}" for k, v in n.parameters), n.prior) for n in by_default]
-    structures = [(name, (f.__doc__ or "").split(";")[0].rstrip(".")) for name, f in STRUCTURES.items()]
+    structures = [
+        (name, (f.__doc__ or "").partition("\n")[0].partition(";")[0].rstrip(".")) for name, f in STRUCTURES.items()
+    ]
     data = [(name, e.task, f"{e.rows} x {len(e.features)}", e.title) for name, e in CATALOGUE.items()]
     print_table("Noises: PRIOR", ("name", "settings", "prior on a weight"), noises)
     print_table("Priors of every weight by itself: PRIOR", ("name", "what it is"), PRIOR_MEANINGS.items())

@@ -7,6 +7,7 @@ import typer
 
 from .console import one_sentence, print_line, print_table
 
+PICTURES = (".png", ".pdf", ".svg", ".jpg")
 DRAWS = 20_000
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -27,9 +28,20 @@ def show(
             return show_strategy(name)
         from ..models.catalogue import NOISES, PRIORS, noise
 
+        check_picture(out)
         if not (".py:" in name or name.endswith(".py")) and kind not in {**NOISES, **PRIORS}:
             raise unknown("noise or strategy", kind, [*NOISES, *PRIORS, *STRATEGIES])
         show_noise(noise(name), out)
+
+
+def check_picture(out: Path | None) -> None:
+    """Raise ValueError for a file that a figure cannot be written to."""
+    if out is None:
+        return
+    if out.suffix.lower() not in PICTURES:
+        raise ValueError(f"a figure is a file that ends in {', '.join(PICTURES)}, not {str(out)!r}")
+    if not out.parent.is_dir():
+        raise ValueError(f"there is no folder {out.parent} for the figure; make it, or name another")
 
 
 def show_strategy(spec: str) -> None:

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import noisezoo
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 from noisezoo.inference.judging import accuracy, convergence, psis, verdict
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -20,7 +22,8 @@ author = "The noisezoo authors"
 copyright = "the noisezoo authors"
 version = release = noisezoo.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+html_math_renderer = "mathml"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
 myst_substitutions = {  # the thresholds of the verdict, from the one place where they stand
     **{name: getattr(convergence, name) for name in ("RHAT", "ESS", "EBFMI")},
@@ -43,6 +46,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_mock_imports = [] if find_spec("torch") else ["array_api_compat", "pyro", "torch"]
 
+ADDRESS = re.compile(r"(?:~?typing\.)?Annotated\[([^<>]+?), <[\w.]+ object at 0x[0-9a-f]+>\]")
 ENTRY = re.compile(r"(?P<names>`{0,2}[\w.<>]+`{0,2}(?:, `{0,2}[\w.<>]+`{0,2})*)(?P<shape> \([^)]*\))? : (?P<text>.*)")
 RULE = re.compile(r"-{3,}$")
 LITERAL = re.compile(r"(``.*?``|`.*?`)")
@@ -82,6 +86,22 @@ def skip_fields(app, what, name, obj, skip, options) -> bool | None:
     return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
+def without_addresses(app, what, name, obj, options, signature: str | None, returned: str | None):
+    """An annotated argument of a command is shown by its type; what typer knows of it is an object at some address."""
+    return ADDRESS.sub(r"\1", signature or "") or signature, returned
+
+
+def as_mathml(translator, node) -> None:
+    """Mathematics that a browser draws by itself: no script, and no network."""
+    block = isinstance(node, nodes.math_block)
+    translator.body.append(
+        f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>' if block else tex2mathml(node.astext())
+    )
+    raise nodes.SkipNode
+
+
 def setup(app) -> None:
+    app.add_html_math_renderer("mathml", inline_renderers=(as_mathml, None), block_renderers=(as_mathml, None))
+    app.connect("autodoc-process-signature", without_addresses)
     app.connect("autodoc-process-docstring", house_style)
     app.connect("autodoc-skip-member", skip_fields)

@@ -107,7 +107,7 @@ def network(spec: str) -> Network:
             raise ValueError(f"the network {name} has no settings, got {text!r}; for hidden layers write mlp:50")
         return FIXED[name]()
     if name not in NETWORKS:
-        raise unknown("network", name, [*NETWORKS, *FIXED])
+        raise unknown("network", name, {**NETWORKS, **FIXED})
     widths, _, rest = text.partition(",")
     if not widths:
         raise ValueError(f"network {name} needs the widths of its hidden layers, as in {name}:50 or {name}:50-50")

@@ -25,7 +25,6 @@
 # %matplotlib inline
 import arviz_stats
 import numpy as np
-from IPython.display import display
 from matplotlib.figure import Figure
 from noisezoo import data
 from noisezoo.inference.judging.pictures import pictures
@@ -38,6 +37,11 @@ from noisezoo.models.noises.draws import draw_weights
 from noisezoo.models.noises.marginal import log_marginal
 from noisezoo.models.views.noises import plot_noise
 from noisezoo.models.weights.parametrisation import prior
+
+try:
+    from IPython.display import display
+except ImportError:  # as a script, after `make demo`
+    display = print
 
 # %% [markdown]
 # ## 1. Compare inferences

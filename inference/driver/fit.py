@@ -155,6 +155,11 @@ def check_data(p: PPL, config: Any, x: Any, y: Any) -> None:
     for name, array in (("x", x), ("y", y)):
         if not p.xp.all(p.xp.isfinite(array)):
             raise ValueError(f"{name} holds NaN or infinite values; clean or impute them first")
+    check_batch(config, x.shape[0])
+
+
+def check_batch(config: Any, rows: int) -> None:
+    """Raise ValueError if a minibatch is more than all rows."""
     size = getattr(config, "batch_size", None)
-    if size is not None and size > x.shape[0]:
-        raise ValueError(f"{config.name}: batch_size {size} is more than the {x.shape[0]} rows")
+    if size is not None and size > rows:
+        raise ValueError(f"{config.name}: batch_size {size} is more than the {rows} rows")

@@ -36,4 +36,4 @@ class Records:
             last = self.blocks["info"][-1]
             return f"loss {last['loss'][:, -1].mean():.4g}" if "loss" in last else "warmup"
         diverging = sum(int(b["diverging"].sum()) for b in self.blocks["stats"] if "diverging" in b)
-        return f"{diverging} divergences" if diverging else "drawing"
+        return f"{diverging} divergence{'s' * (diverging > 1)}" if diverging else "drawing"

@@ -64,10 +64,14 @@ def prepare(
     do not go together, a file that is not there and a folder that cannot be written.
     """
     weights, net = catalogue.prior(prior, structure, form), catalogue.network(network)
+    from ..driver.fit import check_batch
+
     language(ppl)  # is it there?
     check_seed(seed)
     configs = parse(with_)
     table = datasets.load(data, split=split, **(reading or {}))
+    for config in configs.values():
+        check_batch(config, len(table.y_train))
     model = catalogue.model(weights, net, table.task, len(table.classes))
     options = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
     described = f"{catalogue.described(prior, structure)} {network}"
@@ -121,7 +125,7 @@ def run(prepared: Run, progress: bool = True, print_line: Callable[[str], Any] =
             entry["sha256"] = save(tree, prepared.folder / entry["file"])
             entry.update(status=PART if result.stopped else DONE, why=result.stopped)
         except KeyboardInterrupt:
-            entry.update(status=INTERRUPTED, why="interrupted by Ctrl-C")
+            entry.update(status=INTERRUPTED, why="stopped by Ctrl-C")
         except Exception as error:  # whatever it is, the other strategies go on
             entry.update(status=FAILED, why=sentence(error))
             files.write(prepared.folder / f"{files.file_name(label)}.error.txt", traceback.format_exc())

@@ -31,7 +31,7 @@ GSM = "Nalisnick, Anandkumar & Smyth (2015), section 3"
 SHRINKAGE = "Nalisnick, Hernandez-Lobato & Smyth (2019), table of noise distributions"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Noise:
     """A noise program and what is known about it; calling it runs the program.
 
@@ -79,6 +79,9 @@ class Noise:
                 "sample from D(...).expand(shape).to_event(len(shape)) and return the result"
             )
         return scales
+
+    def __repr__(self) -> str:
+        return f"<noise {self}>"
 
     def __str__(self) -> str:
         settings = ", ".join(f"{k}={v:g}" for k, v in self.parameters)

@@ -23,7 +23,8 @@ MAY_BE_NEGATIVE = {"log_scale_max", "loc"}
 
 def edges(name):
     """The values that a number called `name` cannot have."""
-    allowed = {"0"} & ({"0"} if name in MAY_BE_ZERO else set()) | ({"-1"} if name in MAY_BE_NEGATIVE else set())
+    allowed = {*(("0",) if name in MAY_BE_ZERO else ()), *(("-1", "1e-300") if name == "loc" else ())}
+    allowed |= {"-1"} if name in MAY_BE_NEGATIVE else set()
     return [value for value in EDGES if value not in allowed]
 
 
@@ -82,8 +83,8 @@ NAMED = {
     ("show", "half_cauchy:scale=1,scale=2"): "given twice",
     ("show", "uniform:a=1"): "has no settings",
     ("show", "sparse_vd"): "take it to noisezoo compare",
-    ("show", "half_cauchy", "--out", "nowhere/there/x.png"): "No such file",
-    ("show", "half_cauchy", "--out", "folder"): "folder",
+    ("show", "half_cauchy", "--out", "nowhere/there/x.png"): "there is no folder nowhere/there",
+    ("show", "half_cauchy", "--out", "folder"): "a figure is a file that ends in",
     ("check", "half_cauchi"): "did you mean 'half_cauchy'",
     ("check", "nowhere.py:mine"): "there is no file nowhere.py",
     ("check", "normal"): "a prior of weights",
@@ -306,13 +307,13 @@ def said(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(fit_module, "fit", None)  # nothing is computed
 
-    def run(*words, code=2):
+    def run(*words, code=2, start="noisezoo: "):
         before = sorted(folder.rglob("*"))
         result = CliRunner().invoke(app, list(words), env={"COLUMNS": "400"})
         assert isinstance(result.exception, SystemExit), result.exception
         assert result.exit_code == code, result.output
         assert sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts) == before
-        assert result.output.startswith("noisezoo: ") and result.output.count("\n") == 1, result.output
+        assert result.output.startswith(start) and result.output.count("\n") == 1, result.output
         assert 20 < len(result.output) < 1000
         return result.output
 
@@ -338,10 +339,14 @@ def test_a_bad_sweep_gets_one_sentence(said, folder, text):
 @pytest.mark.parametrize("text", [*FILES, *(FUNCTION + body for body in FUNCTIONS)])
 @pytest.mark.parametrize("command", ["show", "check"])
 def test_a_bad_noise_file_gets_one_sentence(said, folder, command, text):
-    expected = FILES[text] if text in FILES else FUNCTIONS[text.removeprefix(FUNCTION)]
     (folder / "noise.py").write_text(text)
-    if command == "show" or text in FILES:
-        assert expected in said(command, "noise.py:mine")
+    if text in FILES:
+        assert FILES[text] in said(command, "noise.py:mine")
+    elif command == "show":
+        assert FUNCTIONS[text.removeprefix(FUNCTION)] in said(command, "noise.py:mine")
+    else:
+        output = said(command, "noise.py:mine", code=1, start="mine: ")
+        assert "noise.py, line 2" in output or "raises" not in output
 
 
 def test_the_catalogue_is_long():

@@ -16,3 +16,9 @@ def test_list_names_everything_within_the_terminal(width):
     assert max(map(len, output.splitlines())) <= int(width)
     for name in (*NOISES, *CATALOGUE, *STRATEGIES, *GUIDES, "horseshoe", "ard_add", "hierarchical", "mlp:50"):
         assert name in output
+
+
+def test_what_list_says_of_a_structure_is_one_line_of_it():
+    output = " ".join(CliRunner(env={"COLUMNS": "200"}).invoke(app, ["list"]).output.split())
+    assert "ADD as the paper's networks have it" in output
+    assert "A residual network can do without" not in output
