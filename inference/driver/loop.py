@@ -96,7 +96,7 @@ def check_finite(strategy: str, step: int, block: dict[str, Arrays]) -> None:
     """Raise FloatingPointError if the loss, the log density or a draw in a block is NaN or infinite."""
     broken = [k for k, v in block["info"].items() if not np.isfinite(v).all()]
     broken += [k for k, v in block["finite"].items() if not v.all()]
-    broken += ["lp" for v in [block["stats"].get("lp", 0.0)] if not np.isfinite(v).all()]
+    broken += ["lp" for v in [block.get("stats", {}).get("lp", 0.0)] if not np.isfinite(v).all()]
     if broken:
         first = "standardise x and y if they are large; else " if step == 0 else ""
         raise FloatingPointError(
