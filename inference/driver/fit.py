@@ -20,7 +20,7 @@ from ..target.sites import sites_of
 from ..target.support import check_support
 from .checkpoint import Checkpoint, identity
 from .loop import Watch, run_loop
-from .progress import Progress, progress_bar
+from .progress import Progress, progress_bar, warn_if_long
 from .result import Fit
 
 
@@ -84,7 +84,8 @@ def fit_checked(
             f"watch needs a guide of independent normals: svi with guide local or flipout, not {config.name}"
         )
     saved = _checkpoint(checkpoint, language, algorithm, config, seed, x, y) if checkpoint else None
-    with progress_bar(config.name, progress) as report_progress:
+    with progress_bar(config.name, progress) as bar:
+        report_progress = warn_if_long(bar, config, x.shape[0])
         engine = engine_class(algorithm, seed, x, y)  # compiles, which takes a while
         records = run_loop(algorithm, engine, config.name, report_progress, saved, watch)
     return as_fit(config, language, algorithm, records)

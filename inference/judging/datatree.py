@@ -7,11 +7,13 @@ identified in a network, where single weights are not: sorted scales, the effect
 sd.  `log_prior` has the log density of every site, where the prior is proper.  `guide` holds mean and sd
 (``<site>.sd``) of a guide of independent normals whose layers do not sample their weights, `moments` those of other
 guides that have them, and of all steps of a stochastic-gradient sampler, not only of its draws.  Inputs of more than
-ten million numbers are left out.  `grid` is there for a regression on one feature: f(x) and y along that feature, in
-its own units, beyond the data on both sides.
+ten million numbers are left out, and so are predictions at the training rows of more than twenty million.
+`grid` is there for a regression on one feature: f(x) and y along that feature, in its own units, beyond the data on
+both sides.
 """
 
 import json
+import logging
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -31,10 +33,12 @@ from .functionals import functionals, layers_with
 from .predict import Prediction, log_prior, predict, prior_draws
 
 PRIOR_DRAWS = {"numpyro": 500, "pyro": 100}
+AT_ROWS = 20_000_000  # numbers of a group at the training rows, beyond which it is left out: 160 MB
 PRIOR_ROWS = 5_000_000  # rows of the prior predictive, those of all draws together
 INPUTS = 10_000_000  # numbers in x, beyond which it is not worth a place in the file: `data.load` has it
 POINTS, MARGIN = 200, 0.25  # of the grid; how far it reaches beyond the data, as a share of their range
 OF_VECTORS = ("magnitude", "angle", "radius", "shift")  # sites with a number for each weight vector
+logger = logging.getLogger(__name__)
 VERSIONS = ("noisezoo", "numpyro", "jax", "arviz-base", "arviz-stats")
 
 
@@ -54,14 +58,12 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
     y, y_test = arrays(fit.ppl, data.y_train, data.y_test)
     described = sites_of(model, x, y)
     check_task(described.support, data)
-    train = predict(model, fit.draws, x, y, seed)
     test = predict(model, fit.draws, x_test, y_test, seed + 1)
     prior, prior_predictive, no_prior = _prior(model, described.improper, fit, data, x, y, seed)
     groups = {
         "posterior": fit.draws,
         "functionals": functionals(fit.draws, data.y_scale),
-        "posterior_predictive": {"y": _original(train.y, data), "f": _original(train.f, data)},
-        "log_likelihood": {"y": _log_lik(train, data)},
+        **_at_training_rows(model, fit, data, x, y, seed),
         "sample_stats": fit.stats,
         "prior": prior,
         "prior_predictive": prior_predictive,
@@ -97,6 +99,22 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         tree["moments" if fit.independent_chains or fit.approximation else "guide"] = xr.DataTree(xr.Dataset(moments))
     tree.attrs.update(_facts(fit, data, seed, no_prior, no_nuts(described, fit.ppl)))
     return tree
+
+
+def _at_training_rows(model: Callable, fit: Fit, data: Any, x: Any, y: Any, seed: int) -> dict[str, Arrays]:
+    """The groups posterior_predictive and log_likelihood; without them, and a word, where they would be very large."""
+    chains, draws = next(iter(fit.draws.values())).shape[:2]
+    if (numbers := chains * draws * len(data.y_train)) > AT_ROWS:
+        logger.warning(
+            f"predictions at {len(data.y_train):,} training rows are {numbers:,} numbers and are not kept, "
+            f"so there is no elpd_loo; {AT_ROWS // len(data.y_train):,} draws would be"
+        )
+        return {}
+    train = predict(model, fit.draws, x, y, seed)
+    return {
+        "posterior_predictive": {"y": _original(train.y, data), "f": _original(train.f, data)},
+        "log_likelihood": {"y": _log_lik(train, data)},
+    }
 
 
 def save(tree: Any, path: str | Path) -> str:

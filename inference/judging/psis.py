@@ -17,7 +17,7 @@ def loo(tree: Any) -> dict[str, float]:
     """PSIS-LOO on the training rows; nothing for a point, whose densities do not come from a posterior."""
     arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
 
-    if tree.attrs["prior_note"]:  # there is no posterior to leave a row out of
+    if tree.attrs["prior_note"] or "log_likelihood" not in tree.children:  # no posterior, or too large to keep
         return {}
     stats = tree.children.get("sample_stats", {})
     if "log_q" in stats and not np.isfinite(_khat(_log_weights(stats).ravel())):

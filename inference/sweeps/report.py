@@ -116,7 +116,7 @@ def ranking(results: Frame, score: str) -> Ranking:
         why = "there is no data set where every method has results"
         return Ranking(score, methods, np.full(len(methods), np.nan), [], left_out, None, np.nan, why)
     ranked = ranks.ranks(means.to_numpy(), BEST[score])
-    why = "there is one method only" if len(methods) < 2 else "there is one data set only" if len(means) < 2 else ""
+    why = "there is one method only" * (len(methods) < 2) or "there is one data set only" * (len(means) < 2)
     order = np.argsort(ranked.mean(axis=0), kind="stable")
     return Ranking(
         score,
@@ -217,13 +217,14 @@ def _pairs(ranking: Ranking) -> list[list[str]]:
 
 
 def _counts(results: Frame) -> list[Table]:
-    """The reasons of failed cells, and how many have each."""
-    failed = results[results["status"] == FAILED]
-    if failed.empty:
-        return []
-    rows = Counter((_method(r.model, r.strategy), str(r.data), str(r.reason)) for r in failed.itertuples())
-    head = ["method", "data", "cells", "reason"]
-    return [("Failed cells", head, [[m, data, str(n), reason] for (m, data, reason), n in rows.items()])]
+    """The reasons of failed cells and the doubts about finished ones, and how many have each."""
+    head, tables = ["method", "data", "cells", "reason"], []
+    for title, status in (("Failed cells", FAILED), ("Cells not to be believed as they are", DONE)):
+        chosen = results[(results["status"] == status) & (results["reason"] != "")]
+        reasons = [r if status == FAILED else r.partition(":")[0] for r in map(str, chosen["reason"])]
+        rows = Counter(zip(map(_method, chosen["model"], chosen["strategy"]), chosen["data"], reasons, strict=True))
+        tables += [(title, head, [[m, str(data), str(n), r] for (m, data, r), n in rows.items()])] * bool(rows)
+    return tables
 
 
 def page(
@@ -278,7 +279,7 @@ def _html(head: list[str], rows: list[list[tuple[str, bool]]]) -> str:
 
 
 def _cell(text: str, bold: bool) -> str:
-    return f"<td><b>{html.escape(text)}</b></td>" if bold else f"<td>{html.escape(text)}</td>"
+    return f"<td>{'<b>' * bold}{html.escape(text)}{'</b>' * bold}</td>"
 
 
 PAGE = Template(

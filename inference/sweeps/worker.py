@@ -192,9 +192,19 @@ def _scored(cell: Cell, model: Any, data: Any, fit: Any) -> Result:
         if fit.stopped:
             raise KeyboardInterrupt
         scores = score(fit, model, data, cell.seed)
-        return Result(cell, _facts(cell, DONE, "", sum(fit.seconds.values()), scores))
+        return Result(cell, _facts(cell, DONE, _doubts(fit, scores), sum(fit.seconds.values()), scores))
     except Exception as error:
         return _failed(cell, error, time.perf_counter() - began)
+
+
+def _doubts(fit: Any, scores: dict[str, float]) -> str:
+    """What is wrong with the chains of a fit, as the verdict of `compare` has it: words and reasons, "" for nothing."""
+    from ..judging.verdict import chain_problems
+
+    if not fit.independent_chains:
+        return ""
+    chains, draws = next(iter(fit.draws.values())).shape[:2]
+    return "; ".join(f"{word}: {reason}" for word, reason in chain_problems(scores, chains, chains * draws))
 
 
 def _failed(cell: Cell, error: Exception, seconds: float) -> Result:

@@ -151,6 +151,18 @@ def test_what_belongs_to_a_unit_or_a_vector_lies_along_it(given):
     assert sorted(direction_layers(made["posterior"].data_vars)) == (["layer0", "layer1"] if "angle" in sites else [])
 
 
+def test_what_would_be_very_large_at_the_training_rows_is_left_out(monkeypatch, caplog):
+    from noisezoo.inference.judging import datatree
+    from noisezoo.inference.judging.diagnose import diagnose
+
+    monkeypatch.setattr(datatree, "AT_ROWS", 4 * 4 * TRAIN - 1)
+    found = tree(nuts(FOUND, draws=4), FOUND)
+    assert not {"log_likelihood", "posterior_predictive"} & set(found.children)
+    assert "there is no elpd_loo; 15 draws would be" in caplog.text
+    row = diagnose(found)
+    assert np.isnan(row["elpd_loo"]) and row["rmse"] > 0
+
+
 def test_a_missing_site_is_named():
     fit = nuts(FOUND, draws=4)
     lacking = {site: values for site, values in fit.draws.items() if site != "layer0.bias"}

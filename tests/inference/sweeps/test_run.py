@@ -61,6 +61,13 @@ def file(tmp_path):
     return write
 
 
+def report_lines(folder):
+    from noisezoo.inference.sweeps import report
+
+    report.make(folder)
+    return (folder / "report.html").read_text().splitlines()
+
+
 def run(file, out, workers=1, **more):
     """Run a sweep in this process; what it counted and what it said."""
     said = []
@@ -93,6 +100,10 @@ def test_cells_have_the_scores_that_compare_gives(file, tmp_path):
     for score, value in scores.items():
         assert value == pytest.approx(theirs[score], rel=5e-3), score
     assert "elbo" in results[Cell("ard", "local", "mine.csv:y", 0, 0)]["scores"]
+    doubts = results[Cell("ard", "sgld", "mine.csv:y", 1, 0)]["reason"]
+    assert doubts.startswith(("not converged: R-hat", "too few draws: bulk ESS"))  # as `compare` says
+    assert not results[Cell("ard", "local", "mine.csv:y", 0, 0)]["reason"]
+    assert any("Cells not to be believed as they are" in line for line in report_lines(tmp_path / "out"))
     diverging = dataclasses.replace(alone, stats={"diverging": np.ones((4, 20), bool)})
     assert worker.score(diverging, program, data, 0)["divergences"] == 80
 
