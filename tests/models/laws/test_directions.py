@@ -335,7 +335,7 @@ def test_turning_is_the_same_in_both_languages(language):
 @pytest.mark.parametrize("name", [name for name in DIRECTIONS if name != "anisotropic"])
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, math.nan])
 def test_bad_parameters(name, bad):
-    with pytest.raises(ValueError, match=f"{name}: .* must be positive and finite, got {bad}"):
+    with pytest.raises(ValueError, match=f"{name}: .* must be positive and finite .*, got {bad}"):
         DIRECTIONS[name](bad)
 
 

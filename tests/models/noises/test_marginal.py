@@ -221,7 +221,7 @@ def test_shapes_follow_the_weights():
 def test_bad_input_raises_one_sentence():
     with pytest.raises(ValueError, match="weights must be finite"):
         log_marginal(half_cauchy(), [1.0, math.nan])
-    with pytest.raises(ValueError, match="sigma0 must be positive and finite, got 0"):
+    with pytest.raises(ValueError, match="sigma0 must be positive and finite .*, got 0"):
         log_marginal(half_cauchy(), 1.0, 0.0)
     with pytest.raises(ValueError, match=r"a row of weights needs shape \(..., d\)"):
         log_row(half_cauchy(), 1.0)
