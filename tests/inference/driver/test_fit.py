@@ -38,6 +38,14 @@ def whole(name):
     return fit(model(), CONFIGS[name], X, Y, seed=3, progress=False)
 
 
+@pytest.mark.parametrize("guide", ["mean_field", "map", "low_rank", "full_rank"])
+def test_a_program_is_fitted_to_data_of_another_type(guide):
+    """A guide holds on to the first data that it saw."""
+    program, config = model(), svi(guide=guide, steps=5, draws=2)
+    for x, y in ((X, Y), (X, Y.astype(jnp.int32)), (X.astype(jnp.float16), Y), (X, Y)):
+        assert np.isfinite(fit(program, config, x, y, progress=False).history["loss"]).all()
+
+
 def counted_program():
     """A program and the list of the times its prior was asked for a weight."""
     traces, weight = [], prior(noises.half_cauchy())
