@@ -10,6 +10,8 @@ def main() -> None:
 
     try:
         app()
+    except KeyboardInterrupt:
+        interrupt.leave(interrupt.INTERRUPTED)
     except SystemExit as end:
         interrupt.leave(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)
 

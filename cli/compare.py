@@ -28,7 +28,8 @@ def compare(
         str, typer.Option(help="What is sampled: expanded, hierarchical, marginal or weight_norm.")
     ] = "expanded",
     network: Annotated[
-        str, typer.Option(help="linear, mlp:50, mlp:50-50,activation=relu, residual_mlp:50-50.")
+        str,
+        typer.Option(help="linear, mlp:50, residual_mlp:50-50, lenet5; noisezoo list has more."),
     ] = "mlp:50",
     ppl: Annotated[str, typer.Option(help="numpyro or pyro.")] = "numpyro",
     split: Annotated[int, typer.Option(help="Number of the train/test split.")] = 0,

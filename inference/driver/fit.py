@@ -16,7 +16,6 @@ from ...models.ppl.compiled import keep
 from .. import strategies
 from ..strategies.algorithm import Algorithm
 from ..strategies.parse import settings
-from ..target.sites import sites_of
 from ..target.support import check_support
 from .checkpoint import Checkpoint, identity
 from .loop import Watch, run_loop
@@ -105,13 +104,14 @@ def bind(language: str, config: Any, model: Callable, x: Any, y: Any) -> tuple[A
 
     What is bound is kept for data of these shapes and types, and for this content of the file that it starts from.
     """
+    density = import_module(f"..target.{language}.density", __package__)
     engine = import_module(".pyro.engine" if language == "pyro" else ".engine", __package__)
     arrays = [(tuple(a.shape), str(getattr(a, "dtype", ""))) for a in (x, y)]
     owner = (model, config, language, *arrays, _stamp(_start(config)))
 
     def bound() -> tuple[Algorithm, Any]:
         program = wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))  # a strategy keeps what it saw first
-        sites = sites_of(program, x, y)
+        sites = density.sites(program, x, y)
         check_support(sites.support, y)
         algorithm = strategies.implementation(config, language)(config, program, sites)
         if algorithm.refuse is not None:
@@ -156,11 +156,17 @@ def check_data(p: PPL, config: Any, x: Any, y: Any) -> None:
     for name, array in (("x", x), ("y", y)):
         if not p.xp.all(p.xp.isfinite(array)):
             raise ValueError(f"{name} holds NaN or infinite values; clean or impute them first")
-    check_batch(config, x.shape[0])
+    check_config(config, x.shape[0])
 
 
-def check_batch(config: Any, rows: int) -> None:
-    """Raise ValueError if a minibatch is more than all rows."""
+def check_config(config: Any, rows: int) -> None:
+    """Raise ValueError if a minibatch is more than all rows, or a guide's divergence never has its whole weight."""
+    guide, steps = getattr(config, "guide", None), getattr(config, "steps", 0)
+    if (ramp := getattr(guide, "pretrain", 0) + getattr(guide, "kl_warmup", 0)) > steps:
+        raise ValueError(
+            f"svi: pretrain and kl_warmup take {ramp} of {steps} steps, so that the divergence never has its whole "
+            "weight; take more steps, or fewer of these"
+        )
     size = getattr(config, "batch_size", None)
     if size is not None and size > rows:
         raise ValueError(f"{config.name}: batch_size {size} is more than the {rows} rows")

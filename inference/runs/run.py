@@ -64,14 +64,14 @@ def prepare(
     do not go together, a file that is not there and a folder that cannot be written.
     """
     weights, net = catalogue.prior(prior, structure, form), catalogue.network(network)
-    from ..driver.fit import check_batch
+    from ..driver.fit import check_config
 
     language(ppl)  # is it there?
     check_seed(seed)
     configs = parse(with_)
     table = datasets.load(data, split=split, **(reading or {}))
     for config in configs.values():
-        check_batch(config, len(table.y_train))
+        check_config(config, len(table.y_train))
     model = catalogue.model(weights, net, table.task, len(table.classes))
     options = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
     described = f"{catalogue.described(prior, structure)} {network}"

@@ -50,12 +50,6 @@ class SVI:
         if not 0 <= self.decay <= 1:
             raise ValueError(f"svi: decay, a share of the steps, must lie between 0 and 1, got {self.decay}")
         check_positive("svi", self, "steps", "lr", "batch_size", "particles", "draws", "chains")
-        ramp = getattr(self.guide, "pretrain", 0) + getattr(self.guide, "kl_warmup", 0)
-        if ramp > self.steps:
-            raise ValueError(
-                f"svi: pretrain and kl_warmup take {ramp} steps of {self.steps}, so that the divergence never has its "
-                "whole weight; take more steps, or fewer of these"
-            )
 
 
 def algorithm(config: SVI, model: Callable, sites: Sites) -> Algorithm:

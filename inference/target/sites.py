@@ -106,7 +106,7 @@ def refuse_improper(strategy: str, sites: Sites) -> None:
     """Raise ValueError if the prior is improper, so that there is no posterior to sample."""
     if sites.improper:
         chosen = "prior is chosen by the data, so that there is no posterior"
-        why = chosen if sites.improper == LEARNED else "prior is improper and so is its posterior"
+        why = chosen if sites.improper == LEARNED else "prior is improper, and so is its posterior"
         raise ValueError(
             f"{strategy} cannot sample: the {sites.improper} {why}; use a proper relative such as {sites.instead}"
         )

@@ -5,6 +5,7 @@ soon as it is there.
 """
 
 import inspect
+import json
 from dataclasses import fields
 
 import pytest
@@ -134,7 +135,7 @@ NAMED = {
     ("prune", "unfitted", "--strategy", "svii"): "did you mean 'svi'",
     ("prune", "unfitted", "--strategy", "svi"): "svi has no fit in this run",
     ("sweep", "nowhere.toml"): "there is no file nowhere.toml",
-    ("sweep", "folder"): "there is no file folder",
+    ("sweep", "folder"): "folder is a folder, not a file",
     ("sweep", "latin.toml"): "is not UTF-8 text",
 }
 NETWORKS = {
@@ -178,7 +179,7 @@ TOML = {
     "x": "is not TOML",
     "[models": "is not TOML",
     "[models.a]\nprior = 'half_cauchy'\n[models.a]": "is not TOML",
-    "a = " + "[" * 2000: "TOML",
+    "a = " + "[" * 2000: "nests too deeply",
     "speed = 3": "unknown key 'speed'",
     "ppl = 3": "ppl must be text",
     "ppl = 'pymc'": "choose 'numpyro' or 'pyro'",
@@ -296,8 +297,10 @@ def folder(tmp_path_factory):
     (folder / "latin.toml").write_bytes("é".encode("latin-1"))
     (folder / "broken" / "run.json").write_text("{")
     (folder / "begun" / "run.json").write_text("{}")
-    fits = '{"fits": {"svi": {"status": "failed", "file": "svi.nc", "why": "", "settings": {}}}}'
-    (folder / "unfitted" / "run.json").write_text(fits)
+    fits = {"svi": {"status": "failed", "file": "svi.nc", "why": "", "settings": {}}}
+    options = {"data": "diabetes", "split": 0, "network": "linear"}
+    words = {"title": "", "prior": "normal", "started": "", "versions": {}, "data_sha256": ""}
+    (folder / "unfitted" / "run.json").write_text(json.dumps({**words, "fits": fits, "options": options}))
     return folder
 
 

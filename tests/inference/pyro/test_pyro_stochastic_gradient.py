@@ -141,7 +141,8 @@ def test_sites_leave_the_random_state_alone():
     program = likelihoods.gaussian(mlp(), prior(noises.bernoulli(), form="expanded"))
     found = density.sites(program, torch.as_tensor(X), torch.as_tensor(Y))
     assert torch.equal(before, torch.random.get_rng_state())
-    assert found == (("layer0.scale", "layer0.base", "layer0.bias", "precision"), ("layer0.scale",), "", "")
+    assert found.latent == ("layer0.scale", "layer0.base", "layer0.bias", "precision")
+    assert found.discrete == ("layer0.scale",) and not found.improper and found.size == 6
 
 
 def test_no_start():
