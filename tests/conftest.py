@@ -1,6 +1,7 @@
 """What all tests share: JAX on the CPU, no windows, one thread per worker, and the languages that are installed."""
 
 import os
+import sys
 import time
 from contextlib import suppress
 from importlib.util import find_spec
@@ -61,22 +62,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="Pyro is not installed: pip install 'noisezoo[pyro]'"))
 
 
-MOST_MAPS = 30_000  # of the 65,530 that Linux allows a process by default: every compiled program takes some
-
-
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Forget compiled programs before a worker has more memory maps than it may have."""
-    if nextitem is not None and nextitem.path == item.path:
-        return
-    try:
-        with open("/proc/self/maps") as maps:
-            many = sum(1 for _ in maps) > MOST_MAPS
-    except OSError:  # not Linux
-        return
-    if many:
-        import gc
+    """After each file forget what was compiled: it is on disk, and every collection of garbage would go through it.
 
-        import jax
+    Nor may a process have more memory maps than Linux allows it, of which every compiled program takes some.
+    """
+    if "jax" not in sys.modules or nextitem is None or nextitem.path == item.path:
+        return
+    import jax
+    from noisezoo.models.ppl.compiled import let_go
 
-        jax.clear_caches()
-        gc.collect()
+    jax.clear_caches()
+    let_go()

@@ -13,6 +13,9 @@ from typing import Any
 
 # Owners, some 50 MB each.  A fit has two, itself and its program; a second fit of what is kept compiles nothing.
 MOST = 8
+# What JAX compiles is held in rings of references, which only a collection breaks.  That takes as long as the process is
+# large, so that as many as are kept go at once.
+_gone = 0
 
 _owners: OrderedDict[Hashable, dict[Hashable, Any]] = OrderedDict()
 _lock = RLock()  # chains and Dask's workers have threads
@@ -24,9 +27,8 @@ def keep(owner: Hashable, key: Hashable, make: Callable[[], Any]) -> Any:
         programs = _owners.setdefault(owner, {})
         _owners.move_to_end(owner)
         if len(_owners) > MOST:
-            while len(_owners) > MOST:
-                _owners.popitem(last=False)
-            gc.collect()  # what JAX compiles is held in rings of references
+            _owners.popitem(last=False)
+            _collect_now_and_then()
     if key not in programs:
         programs.setdefault(key, make())  # with no lock held: a compilation takes seconds
     return programs[key]
@@ -40,6 +42,14 @@ def kept(make: Callable[..., Any]) -> Callable[..., Any]:
         return keep(program, (make, *rest), lambda: make(program, *rest))
 
     return wrapped
+
+
+def _collect_now_and_then() -> None:
+    global _gone
+    _gone += 1
+    if _gone >= MOST:
+        _gone = 0
+        gc.collect()
 
 
 def let_go() -> None:
