@@ -13,8 +13,8 @@ from typing import Any
 
 # Owners, some 50 MB each.  A fit has two, itself and its program; a second fit of what is kept compiles nothing.
 MOST = 8
-# What JAX compiles is held in rings of references, which only a collection breaks.  That takes as long as the process is
-# large, so that as many as are kept go at once.
+# What JAX compiles is held in rings of references, which only a collection of garbage breaks.  That takes the longer,
+# the larger the process is, so that as many as are kept go at once.
 _gone = 0
 
 _owners: OrderedDict[Hashable, dict[Hashable, Any]] = OrderedDict()
