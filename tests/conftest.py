@@ -1,5 +1,6 @@
 """What all tests share: JAX on the CPU, no windows, one thread per worker, and the languages that are installed."""
 
+import gc
 import os
 import sys
 import time
@@ -74,3 +75,4 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
     jax.clear_caches()
     let_go()
+    gc.freeze()  # what is left is modules and data: later collections need not look at it

@@ -148,7 +148,7 @@ def test_noise_on_directions_is_inferred_like_any_latent_site(spec, where, guide
 
 def test_refusals():
     x, y = jnp.asarray(X), jnp.asarray(Y)
-    with pytest.raises(ValueError, match="log-uniform prior is improper .*:magnitude=half_cauchy"):
+    with pytest.raises(ValueError, match="log-uniform prior is improper, .*:magnitude=half_cauchy"):
         fit(net(), NUTS(warmup=2, draws=2), x, y, progress=False)
     with pytest.raises(ValueError, match="plane is a setting of the guide local, not of the guide mean_field"):
         svi(guide="mean_field", plane="batch")
