@@ -14,15 +14,18 @@ LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler
 def started(folder, code):
     """A process that runs this code and then the command line."""
     words = ["noisezoo", "compare", "half_cauchy", "--data", "diabetes", "--no-progress", "--out", str(folder / "run")]
-    main = f"{LISTEN}; import sys; sys.argv = {words!r}; {code}; from noisezoo.__main__ import main; main()"
+    begin = "from noisezoo.__main__ import main; print('begun', flush=True); main()"
+    main = f"{LISTEN}; import sys; sys.argv = {words!r}; {code}; {begin}"
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", main], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     )
+    assert process.stdout is not None and process.stdout.readline() == "begun\n"
+    return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("wait", [1.0, 2.5])
+@pytest.mark.parametrize("wait", [0.5, 2.0])
 def test_the_first_seconds(tmp_path, number, wait):
     process = started(tmp_path, "pass")
     time.sleep(wait)
