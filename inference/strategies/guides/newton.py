@@ -1,14 +1,15 @@
-"""The mode of a density near a point: Newton's method, damped where the density is not concave (Levenberg, 1944)."""
+"""The mode of a density near a point, by SciPy's Newton steps within a trust region."""
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
 
 STEPS = 20  # at most: each takes a Hessian
-TOLERANCE = 1e-3  # nats that a further step would gain: about what single precision can tell
-FIRST = 1e-3  # damping to begin with, in units of the Hessian's mean diagonal
-Derivatives = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+TOLERANCE = 1e-3  # of the gradient, in nats: about what single precision can tell
+Derivatives = Callable[[np.ndarray], tuple[Any, Any]]
 
 
 def mode(value: Callable[[np.ndarray], float], derivatives: Derivatives, z: np.ndarray) -> np.ndarray:
@@ -16,29 +17,17 @@ def mode(value: Callable[[np.ndarray], float], derivatives: Derivatives, z: np.n
 
     `derivatives` gives the gradient (n,) and the Hessian (n, n).
     """
-    lowest, damping = value(z), 0.0
-    for _ in range(STEPS):
-        gradient, hessian = (np.asarray(d, np.float64) for d in derivatives(z))
-        if not (np.isfinite(gradient).all() and np.isfinite(hessian).all()):
-            return z
-        least = FIRST * max(np.abs(np.diag(hessian)).mean(), FIRST)
-        for _ in range(STEPS):
-            step = _newton_step(gradient, hessian, damping)
-            if step is not None and (reached := value(z - step)) <= lowest + TOLERANCE:
-                break
-            damping = max(10 * damping, least)
-        else:
-            return z
-        z, lowest, gain = z - step, reached, 0.5 * gradient @ step
-        if damping == 0 and gain < TOLERANCE:
-            return z
-        damping = damping / 10 if damping > least else 0.0
-    return z
 
+    @lru_cache(maxsize=1)
+    def at(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+        gradient, hessian = derivatives(np.frombuffer(content).copy())
+        return np.asarray(gradient, np.float64), np.asarray(hessian, np.float64)
 
-def _newton_step(gradient: np.ndarray, hessian: np.ndarray, damping: float) -> np.ndarray | None:
-    """The damped step downwards; None where the damped Hessian is not positive definite."""
+    if not all(np.isfinite(part).all() for part in at(z.tobytes())):
+        return z
+    options = {"maxiter": STEPS, "gtol": TOLERANCE}
+    known = {"jac": lambda z: at(z.tobytes())[0], "hess": lambda z: at(z.tobytes())[1]}
     try:
-        return cho_solve(cho_factor(hessian + damping * np.eye(len(gradient))), gradient)
-    except np.linalg.LinAlgError:
-        return None
+        return minimize(value, z, method="trust-exact", options=options, **known).x
+    except (ValueError, np.linalg.LinAlgError):  # a step that leaves the numbers there are
+        return z
