@@ -48,11 +48,14 @@ def run_loop(
     so_far, stopped = Records(), ""
     if saved is not None and saved.path.exists():
         engine.state, so_far = saved.load(engine.state)
+    else:
+        engine.prepare()
+        seconds["warmup"] += engine.prepare_seconds
     reached = engine.state, so_far
     try:
         for phase, (records, thin) in plan.items():
             last, count = (algorithm.warmup if phase == "warmup" else NEVER), 1
-            while (done := so_far.done[phase]) < records:
+            while (done := so_far.done[phase]) < records and not (phase == "warmup" and _converged(engine)):
                 began = time.perf_counter()
                 if phase == "draws" and done == 0:
                     engine.after_warmup(so_far.step)
@@ -62,11 +65,14 @@ def run_loop(
                 if watch is not None and phase == "warmup":
                     block["info"].update(_watched(watch, *engine.moments()))
                 (check or check_finite)(strategy, so_far.step, block)
-                so_far = so_far.with_block(phase, block, count, min(so_far.step + count * thin, last))
+                block, recorded = _before_the_end(block, count)
+                so_far = so_far.with_block(phase, block, recorded, min(so_far.step + recorded * thin, last))
                 reached = engine.state, so_far
                 if phase == "draws":
                     interrupt.keep()
                 seconds[phase] += elapsed
+                if phase == "draws":  # the warmup may have ended early
+                    total = so_far.done["warmup"] + records
                 report_progress(sum(so_far.done.values()), total, so_far.message(phase))
                 count = max(1, int(count * np.clip(PATIENCE / max(elapsed, 1e-9), 0.25, 4.0)))
                 if saved is not None:
@@ -82,7 +88,24 @@ def run_loop(
     seconds = {"compile": engine.compile_seconds, "adapt": seconds["warmup"], "sample": seconds["draws"]}
     recorded = {"draws": so_far.joined("sites"), "stats": so_far.joined("stats"), "history": so_far.joined("info")}
     loc, scale = engine.moments()
-    return {**recorded, "loc": loc, "scale": scale, "seconds": seconds, "stopped": stopped}
+    moments = {"loc": loc, "scale": scale, "optimisation": engine.progress()}
+    return {**recorded, **moments, "seconds": seconds, "stopped": stopped}
+
+
+def _converged(engine: Any) -> bool:
+    """Whether all chains say that their warmup has reached its end."""
+    progress = engine.progress()
+    return "converged" in progress and bool(np.all(progress["converged"]))
+
+
+def _before_the_end(block: dict[str, Arrays], count: int) -> tuple[dict[str, Arrays], int]:
+    """A block of the warmup without the records in which no chain still moves, and how many are left: as many however
+    long the block was."""
+    if "ended" not in block["info"]:
+        return block, count
+    info = dict(block["info"])
+    moving = int((info.pop("ended") < 1.0).any(axis=0).sum())
+    return {**block, "info": {name: values[:, :moving] for name, values in info.items()}}, moving
 
 
 def _watched(watch: Watch, loc: Arrays, scale: Arrays) -> Arrays:

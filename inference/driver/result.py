@@ -32,6 +32,8 @@ class Fit:
     approximation : the draws come from a density that is known (log_q), so that Pareto k-hat means something.
     loc, scale : site -> (chain, *site shape): mean and sd of the real sites of the guides ``mean_field``, ``laplace``,
         ``local``, ``flipout`` and ``em``, or of all sites over all steps of a stochastic-gradient sampler.
+    optimisation : name -> (chain,): of a guide that ends by itself: ``converged``; the last learning rate ``lr``; the
+        R-hat ``rhat`` of the last iterates; and the ``change`` that the last fall of the rate made, in posterior sds.
     stopped : what stopped the run before its last draw; empty if nothing did.
     """
 
@@ -46,4 +48,5 @@ class Fit:
     approximation: bool = False
     loc: Arrays = field(default_factory=dict)
     scale: Arrays = field(default_factory=dict)
+    optimisation: Arrays = field(default_factory=dict)
     stopped: str = ""

@@ -28,8 +28,8 @@ from numpyro import handlers
 
 from ...errors import unknown
 from ...models.ppl.compiled import kept
-from ..strategies.guides import m_step as by_site
 from ..strategies.guides.normals import is_weight
+from ..strategies.optimisation import m_step as by_site
 from ..target.numpyro.density import sites
 from ..target.sites import Arrays, refuse_discrete
 from .fit import checked, fit_checked

@@ -45,6 +45,41 @@ def convergence(tree: Any) -> dict[str, float]:
     return diagnostics
 
 
+def not_converged(tree: Any) -> str:
+    """Why the optimisation that fitted a guide has not converged, in a few words; "" if it has, or there was none.
+
+    A guide that ends by itself has judged that; of others, the ELBO (or what else was maximised) must not rise within
+    the last fifth of the steps by more than its noise and more than a nat.
+    """
+    ended = tree.children.get("optimisation", {})
+    if "history" not in tree.children or "loss" not in tree["history"] or (len(ended) and ended["converged"].all()):
+        return ""
+    history, steps = tree["history"], int(tree["history"]["step"].values.max())
+    target = history["log_lik"] - history["kl"] if "kl" in history else -history["loss"]
+    rise, error, per_step = _rise(target.transpose("chain", ...).values, history["step"].values[0])
+    name = "ELBO" if tree.attrs["approximation"] or "kl" in history else "log density"
+    if rise > max(3 * error, 1.0):
+        return f"{name} still rises by {1000 * per_step:.2g} nats per 1000 steps"
+    if not len(ended):
+        return ""
+    rhat, change = (float(ended[part].values.max()) for part in ("rhat", "change"))
+    moves = f"R-hat of its iterates {rhat:.2f}" if np.isinf(change) else f"a lower lr still moves it by {change:.2g} sd"
+    return f"the guide still moves after {steps} steps ({moves})"
+
+
+def _rise(target: np.ndarray, step: np.ndarray) -> tuple[float, float, float]:
+    """By how much a history (chain, record) rises between the halves of its last fifth, in the chain where it rises
+    most: nats, their standard error, and nats per step."""
+    late = target.shape[1] - max(target.shape[1] // 5, 4)
+    if late < 0:
+        return 0.0, 0.0, 0.0
+    halves, places = np.array_split(target[:, late:], 2, axis=1), np.array_split(step[late:], 2)
+    rise = halves[1].mean(1) - halves[0].mean(1)
+    error = np.sqrt(sum(half.var(1, ddof=1) / half.shape[1] for half in halves))
+    most = int(np.argmax(rise - 3 * error))
+    return float(rise[most]), float(error[most]), float(rise[most] / (places[1].mean() - places[0].mean()))
+
+
 def mixing(f: np.ndarray) -> dict[str, float]:
     """R-hat and ESS of the worst of some values, (chain, draw, value), of which `ROWS` at most are looked at.
 

@@ -8,6 +8,7 @@ sd.  `log_prior` has the log density of every site, where the prior is proper.  
 (``<site>.sd``) of a guide of independent normals whose layers do not sample their weights, `moments` those of other
 guides that have them, and of all steps of a stochastic-gradient sampler, not only of its draws.  Inputs of more than
 ten million numbers are left out, and so are predictions at the training rows of more than twenty million.
+`optimisation` says of each restart of a guide that ends by itself whether it has converged, and how that was judged.
 `grid` is there for a regression on one feature: f(x) and y along that feature, in its own units, beyond the data on
 both sides.
 """
@@ -90,6 +91,9 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         tree["grid"] = xr.DataTree(_grid(model, fit, data, seed))
     if fit.history:
         tree["history"] = xr.DataTree(xr.Dataset({k: (("chain", "record"), v) for k, v in fit.history.items()}))
+    if fit.optimisation:
+        ended = {name: ("chain", values) for name, values in fit.optimisation.items()}
+        tree["optimisation"] = xr.DataTree(xr.Dataset(ended))
     if fit.loc:
         sites = {**fit.loc, **{f"{name}.sd": values for name, values in fit.scale.items()}}
         drawn = tree["posterior"].data_vars

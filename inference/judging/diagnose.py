@@ -17,7 +17,7 @@ from .psis import guide, loo
 COLUMNS = (
     *("model", "strategy", "ppl", "rmse", "mae", "mlpd", "accuracy", "calibration"),
     *("elpd_loo", "elpd_loo_se", "pareto_k", "rhat_f", "ess_bulk_f", "ess_tail_f", "ess_per_second"),
-    *("divergences", "ebfmi", "elbo", "khat", "distance_mean", "distance_sd", "sparsity"),
+    *("divergences", "ebfmi", "steps", "elbo", "elbo_se", "khat", "distance_mean", "distance_sd", "sparsity"),
     *("seconds_compile", "seconds_adapt", "seconds_sample", "verdict", "reason"),
 )
 
@@ -33,8 +33,10 @@ def diagnose(tree: Any, reference: Any = None) -> dict[str, Any]:
         density the approximate-posterior form (Magnusson et al. 2019).
     rhat_f, ess_bulk_f, ess_tail_f : worst test row of f(x); only for independent chains.
     divergences, ebfmi : of the sampler; the number of divergent transitions, the smallest chain's E-BFMI.
-    elbo, khat : of a guide with a density; the mean of log p - log q over its draws, in standardised units, and the
-        Pareto k of its importance weights p / q, of the worst restart; infinite if no tail can be fitted to them.
+    steps : of the optimisation that fitted a guide.
+    elbo, elbo_se, khat : of a guide with a density; the mean of log p - log q over its draws, in standardised units,
+        the standard error of that mean, and the Pareto k of its importance weights p / q, of the worst restart;
+        infinite if no tail can be fitted to them.
     distance_mean : root mean square over test rows of (mean - reference mean) / reference sd, of f(x);
         distance_sd : median ratio of their sds.
     sparsity : share of the weights' square that is idle, mean over layers (see `functionals`).
@@ -46,6 +48,8 @@ def diagnose(tree: Any, reference: Any = None) -> dict[str, Any]:
         row.update(distance(tree, reference))
     if "functionals" in tree.children and "sparsity" in tree["functionals"]:
         row["sparsity"] = float(tree["functionals"]["sparsity"].mean())
+    if not tree.attrs["independent_chains"] and "step" in tree.children.get("history", {}):
+        row["steps"] = int(tree["history"]["step"].values.max())
     seconds = {f"seconds_{k}": tree.attrs.get(f"seconds_{k}", np.nan) for k in ("compile", "adapt", "sample")}
     row.update(seconds)
     if row["rhat_f"] <= RHAT and seconds["seconds_sample"] > 0:

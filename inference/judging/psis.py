@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..driver.result import last_elbo
+from ..driver.result import LAST, last_elbo
 
 KHAT = 0.7  # Vehtari et al. (2024)
 TAIL = 6  # importance weights at least to fit a Pareto tail to: its first quartile is not its least
@@ -47,12 +47,23 @@ def guide(tree: Any) -> dict[str, float]:
     if tree.attrs["prior_note"]:  # without a density of the prior there is no ELBO
         return {}
     if "guide" in tree.children:
-        return {"elbo": last_elbo(tree["history"]["log_lik"].values, tree["history"]["kl"].values)}
+        log_lik, kl = (tree["history"][part].values for part in ("log_lik", "kl"))
+        return {"elbo": last_elbo(log_lik, kl), "elbo_se": _error((log_lik - kl)[:, -LAST:])}
     stats = tree.children.get("sample_stats", {})
     if not tree.attrs["approximation"] or "log_q" not in stats:
         return {}
     ratio = _log_weights(stats)
-    return {"elbo": float(ratio.mean()), "khat": max(_khat(chain) for chain in ratio)}  # a chain is a guide of its own
+    return {
+        "elbo": float(ratio.mean()),
+        "elbo_se": _error(ratio),
+        "khat": max(_khat(chain) for chain in ratio),
+    }  # a chain is a guide of its own
+
+
+def _error(values: np.ndarray) -> float:
+    """The standard error of the mean of independent values."""
+    with np.errstate(invalid="ignore"):
+        return float(values.std() / np.sqrt(values.size))
 
 
 def _log_weights(stats: Any) -> np.ndarray:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .convergence import EBFMI, ESS, RHAT
+from .convergence import EBFMI, ESS, RHAT, not_converged
 from .psis import KHAT
 
 DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them
@@ -25,7 +25,10 @@ def verdict(row: dict[str, Any], tree: Any, reference: str = "", trusted: bool =
     if not np.isfinite(row["mlpd"]):
         return "off", "the test rows have no finite predictive density"
     chains, draws = tree["posterior"].sizes["chain"], tree["posterior"].sizes["draw"]
-    found = chain_problems(row, chains, chains * draws) if tree.attrs["independent_chains"] else []
+    if tree.attrs["independent_chains"]:
+        found = chain_problems(row, chains, chains * draws)
+    else:
+        found = [("not converged", reason) for reason in [not_converged(tree)] if reason]
     if not np.isnan(row["distance_mean"]):
         found += _against(row, reference) if trusted else [_untrusted(reference)]
     elif not found:

@@ -16,6 +16,10 @@ class Algorithm(NamedTuple):
     thin : steps before each further draw; 0 if every draw comes from the state that the warmup left (a fitted guide).
     draws, chains : how many.
     independent_chains, approximation : see `Fit`.
+    prepare : ``(key, State, x, y) -> State``, called once for each chain before the warmup, by the host: `key` is its
+        seed, a whole number; None for nothing to do.
+    progress : ``(State) -> dict`` of scalars that say how far the warmup has come, with ``converged``, at which it
+        ends; None for one that takes all its steps.
     after_warmup : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
     method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
     moments : ``(State, x, y) -> (loc, scale)``, mean and sd by site, of a guide that has them or gathered along
@@ -38,6 +42,8 @@ class Algorithm(NamedTuple):
     chains: int
     independent_chains: bool = True
     approximation: bool = False
+    prepare: Callable | None = None
+    progress: Callable | None = None
     after_warmup: Callable | None = None
     method: str = "vectorised"
     moments: Callable | None = None
@@ -50,3 +56,14 @@ def of_guide(config: Any, init: Callable, step: Callable, draw: Callable, **kwar
     """The algorithm of a guide: `config.steps` steps fit it, and every draw comes from the guide they leave."""
     counts = {"warmup": config.steps, "thin": 0, "draws": config.draws, "chains": config.chains}
     return Algorithm(init, step, draw, **counts, independent_chains=False, **kwargs)
+
+
+def without_steps(config: Any, init: Callable, draw: Callable, prepare: Callable, **kwargs: Any) -> Algorithm:
+    """The algorithm of a normal guide that the host finds before the first draw: it takes no steps."""
+    counts = {"warmup": 0, "thin": 0, "draws": config.draws, "chains": config.chains}
+    known = {"independent_chains": False, "approximation": True, "prepare": prepare}
+
+    def step(key: Any, state: Any, x: Any, y: Any) -> tuple[Any, dict]:
+        return state, {}
+
+    return Algorithm(init, step, draw, **counts, **known, **kwargs)

@@ -1,15 +1,19 @@
 """Microcanonical Langevin Monte Carlo, BlackJAX's, on a program in unconstrained space.
 
-The velocity u has length one: the gradient of the log density l turns it, and noise makes it forget its direction over
-a length L.  With d coordinates, in units of the scales that the warmup sites,
+The velocity v has length one: the gradient of the log density l turns it, and noise makes it forget its direction over
+a length L.  With n coordinates u, those in which Pathfinder finds the posterior about a standard normal,
 
-    dz = u dt,    du = (1 - u u') (grad l(z) dt / (d - 1) + noise).
+    du = v dt,    dv = (1 - v v') (grad l(u) dt / (n - 1) + noise).
 
-Exactly integrated this keeps an energy and samples the posterior.  Steps of size e do not, and none is rejected: the
-law that is sampled is a little off, the more so the more the energy changes in a step.  The variance of that change
-goes as e^6, and the warmup looks for the e at which it is ``d * energy_variance``.  It does so in rounds of BlackJAX's
-tuning, each of which begins where the one before it ended; to the driver, a round is a step.  Sources: Robnik, De Luca,
-Silverstein & Seljak (2023); Robnik & Seljak (2024).
+Exactly integrated this keeps an energy and samples the posterior.  Steps of size e do not.  Unadjusted, none is
+rejected: the law that is sampled is a little off, the more so the more the energy changes in a step.  The variance of
+that change goes as e^6, and the warmup looks for the e at which it is ``n * energy_variance``.  Adjusted, a trajectory
+of a few steps is accepted or rejected as a whole, which leaves no bias, and the warmup looks for the e at which
+`target_accept` of them are.
+
+The warmup is BlackJAX's tuning, in double precision, for a change of energy is a small difference of large numbers.
+Where it fails it begins anew, twice, with smaller steps.  Sources: Robnik, De Luca, Silverstein & Seljak (2023);
+Robnik & Seljak (2024); Robnik, Cohn-Gordon & Seljak (2025), for the adjustment.
 """
 
 from collections.abc import Callable
@@ -20,19 +24,29 @@ import blackjax
 import jax
 import jax.numpy as jnp
 from blackjax.adaptation.mclmc_adaptation import MCLMCAdaptationState as Tuned
+from blackjax.mcmc import adjusted_mclmc_dynamic
+from jax.flatten_util import ravel_pytree
 
 from ...errors import unknown
+from ...models.ppl.compiled import kept
+from ..target.coordinates import Coordinates, independent, log_volume, place, with_rank
 from ..target.numpyro.density import constrain, potential, start
+from ..target.numpyro.energy import double, energy, unflatten
+from ..target.pathfinder import LARGE, pathfinder, rank
 from ..target.sites import Sites, refuse_discrete, refuse_improper
 from .algorithm import Algorithm
 from .nuts import METHODS, chain_method
 from .settings import check_numbers
 
-MASSES = ("diagonal", "unit")
+MASSES = ("low_rank", "diagonal", "unit")
 GRADIENTS = 2  # of a step of BlackJAX's integrator (McLachlan's)
-ROUNDS = 5  # of tuning: the first begins far from the posterior, and one alone left the steps too large
-LEAST = 200  # steps of a round: BlackJAX averages over some 75
-SHARES = {"diagonal": (0.3, 0.3, 0.3), "unit": (0.3, 0.4, 0.3)}  # of a round: step size, scales, L; see `_tuning`
+ROUNDS = 2  # of tuning: scales that the first one finds change the step that suits
+LEAST = 500  # steps of a round: BlackJAX averages over some 75
+TRIES = 3  # of the tuning, each with a hundredth of the energy variance of the one before
+NOT_TUNED = (
+    "mclmc could not tune itself: the density is not finite where its steps lead, even small ones; "
+    "use nuts, which turns back there"
+)
 
 
 @dataclass(frozen=True)
@@ -41,127 +55,207 @@ class MCLMC:
 
     warmup : steps of tuning, per chain; a step takes two gradients.
     draws : posterior draws, per chain.
-    thin : steps per draw.
+    thin : steps per draw; none for 20, or for 4 trajectories of an adjusted sampler.
     chains : independent chains, each of which tunes itself.
+    adjusted : 1 to accept or reject trajectories, so that there is no bias; 0 not to.
     energy_variance : wanted variance of the energy change of a step, per coordinate; smaller for smaller steps and less
-        bias.  BlackJAX's own default is 5e-4.
-    mass : ``diagonal`` to scale the coordinates by their standard deviations, ``unit`` not to.
+        bias.  Of the unadjusted sampler.
+    target_accept : wanted share of accepted trajectories.  Of the adjusted sampler.
+    mass : scales of the coordinates: those and the correlations that Pathfinder finds (``low_rank``), its scales alone
+        (``diagonal``), or ``unit`` for none.  The warmup scales all but ``unit`` further by standard deviations.
     method : how chains run, as for `nuts`; ``auto`` is vectorised on an accelerator, parallel on a CPU.
     """
 
     name: ClassVar[str] = "mclmc"
-    warmup: int = 10_000
+    warmup: int = 5000
     draws: int = 1000
-    thin: int = 20
+    thin: int | None = None
     chains: int = 4
-    energy_variance: float = 1e-5
-    mass: str = "diagonal"
+    adjusted: int = 0
+    energy_variance: float = 5e-4
+    target_accept: float = 0.9
+    mass: str = "low_rank"
     method: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.thin is None:
+            object.__setattr__(self, "thin", 4 if self.adjusted else 20)
         check_numbers("mclmc", self)
         if self.mass not in MASSES:
             raise unknown("mass", self.mass, MASSES)
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
+        if self.adjusted not in (0, 1):
+            raise ValueError(f"mclmc: adjusted must be 0 or 1, got {self.adjusted}")
         for name in ("draws", "thin", "chains", "energy_variance"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"mclmc: {name} must be positive, got {getattr(self, name)}")
+        if not 0 < self.target_accept < 1:
+            raise ValueError(f"mclmc: target_accept must lie between 0 and 1, got {self.target_accept}")
         if self.warmup < ROUNDS * LEAST:
             raise ValueError(f"mclmc: warmup must be at least {ROUNDS * LEAST}, to tune itself, got {self.warmup}")
 
 
 class State(NamedTuple):
-    """BlackJAX's chain (unconstrained), what was tuned, the energy change of the last step, the steps so far."""
+    """BlackJAX's chain, what was tuned, the coordinates it moves in, and the last step: the change of its energy, how
+    likely it was accepted, and the steps of the integrator in it."""
 
     chain: Any
     tuned: Tuned
+    coordinates: Coordinates
     energy_change: Any
-    t: Any
+    acceptance: Any
+    n_steps: Any
 
 
 def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
     """Bind `mclmc` to a NumPyro program ``model(x, y)``, of whose data it needs all rows."""
     refuse_discrete("mclmc", sites)
     refuse_improper("mclmc", sites)
-    kernel = blackjax.mclmc.build_kernel()
-    tuning = _tuning(config, kernel)
+    if sites.size < 2:
+        raise ValueError("mclmc needs a program of two coordinates or more; use nuts")
+    kernel, first_chain = _kernel(bool(config.adjusted))
+    columns = rank(sites.size) if config.mass == "low_rank" else 0
 
-    def log_density(x: Any, y: Any) -> Callable:
-        return lambda z: -potential(model, z, x, y)
+    def log_density(coordinates: Coordinates, x: Any, y: Any) -> Callable:
+        return lambda u: -potential(model, unflatten(model, sites, place(coordinates, u), x, y), x, y)
+
+    def state_of(key: Any, u: Any, tuned: Tuned, coordinates: Coordinates, x: Any, y: Any) -> State:
+        chain = first_chain(u, log_density(coordinates, x, y), key)
+        return State(chain, tuned, coordinates, jnp.zeros(()), jnp.ones(()), jnp.zeros((), int))
 
     def init(key: Any, x: Any, y: Any) -> State:
-        start_key, velocity_key = jax.random.split(key)
-        z = start(model, sites, start_key, x, y)
-        size = sum(leaf.size for leaf in jax.tree.leaves(z))
-        if size < 2:
-            raise ValueError("mclmc needs a program of two coordinates or more; use nuts")
-        chain = blackjax.mclmc.init(z, log_density(x, y), velocity_key)
-        untuned: Any = (jnp.sqrt(size), jnp.sqrt(size) / 4, jnp.ones(size))  # as BlackJAX does
-        return State(chain, Tuned(*untuned), jnp.zeros(()), jnp.zeros((), int))
+        z = ravel_pytree(start(model, sites, key, x, y))[0]
+        coordinates = Coordinates(z, jnp.ones(z.shape), jnp.zeros((z.size, columns)), jnp.ones(columns))
+        return state_of(key, jnp.zeros(z.shape), _untuned(z.size), coordinates, x, y)
+
+    def prepare(key: int, state: State, x: Any, y: Any) -> State:
+        coordinates = state.coordinates
+        if config.mass != "unit" and sites.size <= LARGE:
+            if found := pathfinder(energy(model, sites, key, x, y), key):
+                best = found[0].coordinates
+                best = with_rank(jnp, independent(best) if config.mass == "diagonal" else best, columns)
+                coordinates = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), best, coordinates)
+        tune = _tuning(model, sites.latent, config)
+        for attempt in range(TRIES):
+            with jax.enable_x64(True):
+                args = jax.tree.map(double, (coordinates, x, y))
+                u, tuned = jax.device_get(tune(jax.random.PRNGKey(key + attempt), 100.0**-attempt, *args))
+            like = (state.coordinates.loc, state.tuned)
+            u, tuned = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), (u, tuned), like)
+            if all(bool(jnp.isfinite(leaf).all() & (leaf > 0).all()) for leaf in tuned) and jnp.isfinite(u).all():
+                return state_of(jax.random.PRNGKey(key), u, tuned, coordinates, x, y)
+        raise FloatingPointError(NOT_TUNED)
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
-        def tune(state: State) -> State:
-            chain, tuned, _ = tuning(
-                state=state.chain, params=state.tuned, rng_key=key, logdensity_fn=log_density(x, y)
-            )
-            return state._replace(chain=chain, tuned=tuned)
-
-        def move(state: State) -> State:
-            size, length, mass = state.tuned.step_size, state.tuned.L, state.tuned.inverse_mass_matrix
-            chain, info = kernel(key, state.chain, log_density(x, y), mass, length, size)
-            return state._replace(chain=chain, energy_change=jnp.where(info.nonans, info.energy_change, jnp.nan))
-
-        in_warmup = state.t < ROUNDS
-        state = _apply_if(~in_warmup, move, _apply_if(in_warmup, tune, state))
-        return state._replace(t=state.t + 1), _info(state)
+        chain, moved = kernel(key, state.chain, log_density(state.coordinates, x, y), state.tuned)
+        return state._replace(chain=chain, **moved), {}
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
+        z = unflatten(model, sites, place(state.coordinates, state.chain.position), x, y)
         stats = {
-            "lp": state.chain.logdensity,
+            "lp": jnp.where(jnp.isfinite(state.energy_change), state.chain.logdensity, jnp.nan),
             "energy_change": state.energy_change,
-            "n_steps": jnp.asarray(GRADIENTS * config.thin),
+            "n_steps": GRADIENTS * config.thin * state.n_steps,
             "step_size": state.tuned.step_size,
             "L": state.tuned.L,
         }
-        return constrain(model, state.chain.position, x, y), stats
+        if config.adjusted:
+            stats["acceptance_rate"] = state.acceptance
+        return constrain(model, z, x, y), stats
 
-    method = chain_method(config.method)
-    return Algorithm(init, step, draw, ROUNDS, config.thin, config.draws, config.chains, method=method)
+    method, counts = chain_method(config.method), (config.thin, config.draws, config.chains)
+    return Algorithm(init, step, draw, 0, *counts, prepare=prepare, method=method)
 
 
-def _tuning(config: MCLMC, kernel: Callable) -> Callable:
-    """A round of BlackJAX's tuning: the step size, then the scales (with a third as many steps again for the step size
-    that goes with them), then L."""
-    size, scales, length = SHARES[config.mass]
+def _untuned(size: int) -> Tuned:
+    """What BlackJAX begins with."""
+    return Tuned(jnp.sqrt(float(size)), jnp.sqrt(float(size)) / 4, jnp.ones(size))
 
-    def tuning(**kwargs: Any) -> Any:
-        return blackjax.mclmc_find_L_and_step_size(
-            kernel,
-            config.warmup // ROUNDS,
-            frac_tune1=size,
-            frac_tune2=scales,
-            frac_tune3=length,
-            desired_energy_var=config.energy_variance,
-            diagonal_preconditioning=config.mass == "diagonal",
-            **kwargs,
+
+def _kernel(adjusted: bool) -> tuple[Callable, Callable]:
+    """BlackJAX's step ``(key, chain, log_density, tuned) -> (chain, what State says of it)``, and its first chain."""
+    if not adjusted:
+        unadjusted = blackjax.mclmc.build_kernel()
+
+        def move(key: Any, chain: Any, log_density: Callable, tuned: Tuned) -> tuple[Any, dict]:
+            chain, info = unadjusted(key, chain, log_density, tuned.inverse_mass_matrix, tuned.L, tuned.step_size)
+            change = jnp.where(info.nonans, info.energy_change, jnp.nan)
+            return chain, {"energy_change": change, "n_steps": jnp.ones((), int)}
+
+        return move, blackjax.mclmc.init
+
+    lengths = adjusted_mclmc_dynamic.make_random_trajectory_length_fn(True)
+    dynamic = adjusted_mclmc_dynamic.build_kernel(integration_steps_fn=lengths)
+
+    def jump(key: Any, chain: Any, log_density: Callable, tuned: Tuned) -> tuple[Any, dict]:
+        chain, info = dynamic(
+            key,
+            chain,
+            log_density,
+            tuned.step_size,
+            inverse_mass_matrix=tuned.inverse_mass_matrix,
+            integration_steps_params=(tuned.L / tuned.step_size,),
         )
+        said = {"energy_change": jnp.zeros(()), "acceptance": info.acceptance_rate}
+        return chain, {**said, "n_steps": info.num_integration_steps}
 
-    return tuning
-
-
-def _apply_if(condition: Any, update: Callable, state: State) -> State:
-    """``update(state)`` where the condition holds: a loop of one turn or none, as a vectorised `cond` would do both."""
-    return jax.lax.fori_loop(0, condition.astype(int), lambda _, state: update(state), state)
+    return jump, adjusted_mclmc_dynamic.init
 
 
-def _info(state: State) -> dict:
-    """What was tuned and where the chain is: NaN where it cannot go on, which the driver reports."""
-    size, length, mass = state.tuned.step_size, state.tuned.L, state.tuned.inverse_mass_matrix
-    tuned = jnp.concatenate([jnp.stack([size, length]), mass])
-    valid = jnp.all(jnp.isfinite(tuned) & (tuned > 0))
-    return {
-        "lp": jnp.where(jnp.isfinite(state.energy_change), state.chain.logdensity, jnp.nan),
-        "step_size": jnp.where(valid, size, jnp.nan),
-        "L": length,
-    }
+@kept
+def _tuning(model: Callable, latent: tuple[str, ...], config: MCLMC) -> Callable:
+    """BlackJAX's tuning, compiled: ``(key, ease, coordinates, x, y) -> (u, Tuned)``; `ease` multiplies the variance of
+    the energy change that is aimed at."""
+    sites = Sites(latent, ())
+    first = _kernel(False)[1]
+
+    @jax.jit
+    def tune(key: Any, ease: Any, coordinates: Coordinates, x: Any, y: Any) -> tuple[Any, Tuned]:
+        def log_density(u: Any) -> Any:
+            return log_volume(jnp, coordinates) - potential(
+                model, unflatten(model, sites, place(coordinates, u), x, y), x, y
+            )
+
+        def unadjusted(i: Any, carry: Any) -> Any:
+            chain, tuned = carry
+            chain, tuned, _ = blackjax.mclmc_find_L_and_step_size(
+                blackjax.mclmc.build_kernel(),
+                config.warmup // ROUNDS,
+                chain,
+                jax.random.fold_in(key, i),
+                log_density,
+                frac_tune1=0.3,
+                frac_tune2=0.3,
+                frac_tune3=0.3,
+                desired_energy_var=config.energy_variance * ease,
+                diagonal_preconditioning=config.mass != "unit",
+                params=tuned,
+            )
+            return chain, tuned
+
+        u = jnp.zeros_like(coordinates.loc)
+        chain = first(u, log_density, key)
+        rounds = ROUNDS - config.adjusted
+        chain, tuned = jax.lax.fori_loop(0, rounds, unadjusted, (chain, _untuned(u.size)))
+        if not config.adjusted:
+            return chain.position, tuned
+        jump = adjusted_mclmc_dynamic.build_kernel(
+            integration_steps_fn=adjusted_mclmc_dynamic.make_random_trajectory_length_fn(True)
+        )
+        chain, tuned, _ = blackjax.adjusted_mclmc_find_L_and_step_size(
+            jump,
+            log_density,
+            config.warmup // ROUNDS,
+            adjusted_mclmc_dynamic.init(chain.position, log_density, key),
+            jax.random.fold_in(key, rounds),
+            config.target_accept,
+            frac_tune1=0.5,
+            frac_tune2=0.0,
+            frac_tune3=0.0,
+            diagonal_preconditioning=False,
+            params=tuned,
+        )
+        return chain.position, tuned
+
+    return tune

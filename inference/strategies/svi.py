@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import optax
-
 from ..target.sites import Sites
 from . import guides
 from .algorithm import Algorithm
@@ -21,9 +19,13 @@ class SVI:
     """Settings of `svi`.
 
     guide : the settings of a guide, such as ``Local(kl_warmup=1000)``; the classes are in `guides`.
-    steps : gradient steps.
-    lr : Adam's learning rate.
-    decay : the share of the steps, the last ones, over which the learning rate falls to zero, linearly.
+    steps : gradient steps, at most; none for 50000 of a guide that ends by itself (mean_field, low_rank, full_rank,
+        flow), 10000 of others.  The guides laplace and pathfinder take none.
+    lr : Adam's first learning rate.
+    tolerance : how far a lower learning rate may still move the guide, in posterior sds, root mean square over its
+        coordinates, for a guide that ends by itself to do so; none to take all steps.
+    decay : the share of the steps, the last ones, over which the learning rate falls to zero, linearly, in a run that
+        has not ended before.
     batch_size : rows per step, drawn with replacement; None for all.
     particles : draws of the guide per gradient.
     draws : posterior draws taken from the fitted guide, per chain.
@@ -32,8 +34,9 @@ class SVI:
 
     name: ClassVar[str] = "svi"
     guide: Any = field(default_factory=MeanField)
-    steps: int = 10_000
+    steps: int | None = None
     lr: float = 0.01
+    tolerance: float | None = 0.05
     decay: float = 0.5
     batch_size: int | None = None
     particles: int = 1
@@ -46,22 +49,14 @@ class SVI:
                 f"svi: guide takes the settings of a guide, such as MeanField() or Local(kl_warmup=1000), "
                 f"got {self.guide!r}; by name it is parse('svi:guide=local')"
             )
+        if self.steps is None:
+            object.__setattr__(self, "steps", 50_000 if getattr(self.guide, "ends_by_itself", False) else 10_000)
         check_numbers("svi", self)
         if not 0 <= self.decay <= 1:
             raise ValueError(f"svi: decay, a share of the steps, must lie between 0 and 1, got {self.decay}")
-        check_positive("svi", self, "steps", "lr", "batch_size", "particles", "draws", "chains")
+        check_positive("svi", self, "steps", "lr", "tolerance", "batch_size", "particles", "draws", "chains")
 
 
 def algorithm(config: SVI, model: Callable, sites: Sites) -> Algorithm:
     """Bind `svi` to a NumPyro program ``model(x, y)`` (with ``batch_size=`` if the config has one)."""
-    return guides.implementation(config.guide, "numpyro")(config, model, sites, optax.adam(_rate(config)))
-
-
-def constant_steps(config: SVI) -> int:
-    """How many steps the learning rate is constant, before it falls to zero."""
-    return int((1 - config.decay) * config.steps)
-
-
-def _rate(config: SVI) -> Any:
-    steps = constant_steps(config)
-    return optax.linear_schedule(config.lr, 0.0, config.steps - steps, steps) if steps < config.steps else config.lr
+    return guides.implementation(config.guide, "numpyro")(config, model, sites)

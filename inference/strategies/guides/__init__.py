@@ -21,12 +21,13 @@ class Guide(NamedTuple):
 
 
 GUIDES = {
-    "map": Guide("automatic", "Map", "a point at the mode of all sites"),
+    "map": Guide("map", "Map", "a point at the mode of all sites"),
     "dropout": Guide("dropout", "Dropout", "noise from its prior, weights a point: Monte-Carlo dropout"),
     "mean_field": Guide("automatic", "MeanField", "independent normals"),
     "low_rank": Guide("automatic", "LowRank", "a normal with low-rank plus diagonal covariance"),
     "full_rank": Guide("automatic", "FullRank", "a normal with full covariance"),
     "laplace": Guide("laplace", "Laplace", "a normal at the mode with the curvature found there"),
+    "pathfinder": Guide("pathfinder", "Pathfinder", "a mixture of the best normals along quasi-Newton paths"),
     "flow": Guide("automatic", "Flow", "inverse autoregressive flow"),
     "local": Guide(
         "local",

@@ -1,22 +1,32 @@
-"""The automatic guides, NumPyro's: a point, independent normals, normals with covariance, a flow."""
+"""The automatic guides with a density, NumPyro's: independent normals, normals with covariance, a flow.
+
+They are fitted in coordinates in which the posterior is about a standard normal (`target.coordinates`): those of the
+best normal that Pathfinder finds, or for a program too large for that, of a random start.  Independent normals take the
+scale of each number from it, the others the covariance too.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpyro
+import numpyro.distributions as dist
+from jax.flatten_util import ravel_pytree
 from numpyro import handlers
-from numpyro.infer import SVI, autoguide
+from numpyro.infer import SVI, autoguide, init_to_value
 from numpyro.infer.svi import SVIState
-from numpyro.infer.util import log_density
 
-from ...target.numpyro.density import draw_rows, on_rows, uniform
-from ...target.pole import refuse_pole
-from ...target.sites import Sites, refuse_discrete, refuse_pays_only, without_function
+from ...target.coordinates import Coordinates, independent, log_volume, place, variances, with_rank
+from ...target.numpyro.density import constrain, draw_rows, potential, start
+from ...target.numpyro.energy import energy, unflatten
+from ...target.pathfinder import LARGE, pathfinder, rank
+from ...target.sites import Sites, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, of_guide
-from .elbo import SampledELBO
+from ..optimisation.adam import adam, ended, summary
+from .elbo import PathELBO, posterior, symmetrised_divergence
 from .layout import real_sites
 
 
@@ -26,12 +36,7 @@ class Automatic:
 
     name: ClassVar[str]
     has_density: ClassVar[bool] = True
-
-
-class Map(Automatic):
-    """A point at the mode of all sites: of their density as it stands, in constrained space."""
-
-    name, has_density = "map", False
+    ends_by_itself: ClassVar[bool] = True
 
 
 class MeanField(Automatic):
@@ -58,70 +63,86 @@ class Flow(Automatic):
     name = "flow"
 
 
+SPREAD = 0.1  # sd of the guide where Pathfinder has not told it
 AUTOGUIDES = {
-    "map": autoguide.AutoDelta,
-    "mean_field": autoguide.AutoNormal,
+    "mean_field": autoguide.AutoDiagonalNormal,
     "low_rank": autoguide.AutoLowRankMultivariateNormal,
     "full_rank": autoguide.AutoMultivariateNormal,
     "flow": autoguide.AutoIAFNormal,
 }
-State = SVIState  # NumPyro's
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
+class State(NamedTuple):
+    """NumPyro's state of SVI, and the coordinates in which the guide lives."""
+
+    svi: SVIState
+    coordinates: Coordinates
+
+
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     """Bind an automatic guide to a NumPyro program; `config` is an `SVI`."""
     refuse_discrete(f"svi with guide {config.guide.name}", sites)
     refuse_pays_only(f"svi with guide {config.guide.name}", sites)
-    program = on_rows(model)
-    guide = _on_rows(AUTOGUIDES[config.guide.name](program, init_loc_fn=uniform(0.1)))
-    svi = SVI(program, guide, optimiser, SampledELBO(num_particles=config.particles))
+    columns = 0 if config.guide.name == "mean_field" else rank(sites.size)
+
+    unravel = partial(unflatten, model, sites)
+
+    def program(x: Any, y: Any, rows: Any, coordinates: Coordinates) -> None:
+        u = numpyro.sample("u", dist.ImproperUniform(dist.constraints.real_vector, (), (sites.size,)))
+        with handlers.block(hide_fn=lambda site: site["type"] != "param"):
+            nats = potential(model, unravel(place(coordinates, u), x, y), x, y, rows)
+        numpyro.factor("joint", log_volume(jnp, coordinates) - nats)
+
+    guide: Any = AUTOGUIDES[config.guide.name](
+        program, init_loc_fn=init_to_value(values={"u": jnp.zeros(sites.size)}), **_scale(config)
+    )
+    distance = symmetrised_divergence(lambda params: posterior(guide, svi.constrain_fn(params)), sites.size)
+    svi: Any = SVI(program, guide, adam(config, distance), PathELBO(config.particles))
 
     def init(key: Any, x: Any, y: Any) -> State:
-        return svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))
+        z = ravel_pytree(start(model, sites, key, x, y))[0]
+        coordinates = Coordinates(z, jnp.full(z.shape, SPREAD), jnp.zeros((z.size, columns)), jnp.ones(columns))
+        return State(svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size), coordinates), coordinates)
+
+    def prepare(key: Any, state: State, x: Any, y: Any) -> State:
+        found = pathfinder(energy(model, sites, key, x, y), key) if sites.size <= LARGE else []
+        if not found:
+            return state
+        best = found[0].coordinates
+        best = with_rank(jnp, independent(best) if columns == 0 else best, columns)
+        return state._replace(coordinates=jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), best, state.coordinates))
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         rows = draw_rows(key, x.shape[0], config.batch_size)
-        state, loss = svi.update(state._replace(rng_key=key), x, y, rows)
-        return state, {"loss": loss}
+        new, loss = svi.update(state.svi._replace(rng_key=key), x, y, rows, state.coordinates)
+        return state._replace(svi=new), {"loss": loss, **ended(new.optim_state)}
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        rows = draw_rows(key, x.shape[0], config.batch_size)
-        fitted = handlers.substitute(handlers.seed(guide, key), data=svi.get_params(state))
-        trace = handlers.trace(fitted).get_trace(x, y, rows)
-        latent = {name: trace[name]["value"] for name in sites.latent}
-        stats = {}
-        if config.guide.has_density:  # both densities in the constrained space
-            log_q = sum(jnp.sum(s["fn"].log_prob(s["value"])) for s in trace.values() if s["type"] == "sample")
-            values = {**svi.get_params(state), **latent}  # the program may have learned values too
-            stats = {"log_p": log_density(model, (x, y), {}, values)[0], "log_q": log_q}
-        return _with_weights(model, latent, x, y), stats
+        law = posterior(guide, svi.get_params(state.svi))
+        u = law.sample(key)
+        z = unravel(place(state.coordinates, u), x, y)
+        with handlers.substitute(data=svi.get_params(state.svi)):  # the program may have learned values too
+            values, log_p = constrain(model, z, x, y), -potential(model, z, x, y)
+        return values, {"log_p": log_p, "log_q": law.log_prob(u) - log_volume(jnp, state.coordinates)}
 
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        params, names = svi.get_params(state), real_sites(model, sites, x, y)
-        return {k: params[f"{k}_auto_loc"] for k in names}, {k: params[f"{k}_auto_scale"] for k in names}
+        law, names = guide.get_posterior(svi.get_params(state.svi)), real_sites(model, sites, x, y)
+        loc, sd = place(state.coordinates, law.mean), jnp.sqrt(law.variance * variances(state.coordinates))
+        means, sds = unravel(loc, x, y), unravel(sd, x, y)
+        return {k: means[k] for k in names}, {k: sds[k] for k in names}
 
-    def no_pole(x: Any, y: Any) -> None:
-        refuse_pole("svi with guide map", model, sites, x, y)
-
-    optional = {"mean_field": {"moments": moments}, "map": {"refuse": no_pole}}.get(config.guide.name, {})
-    return of_guide(config, init, step, draw, approximation=config.guide.has_density, **optional)
-
-
-def _on_rows(auto: Callable) -> Callable:
-    """An autoguide called with the model's arguments, its data plate given the same rows."""
-
-    def guide(x: Any, y: Any, rows: Any = None) -> Any:
-        if rows is None:
-            return auto(x, y, None)
-        with handlers.substitute(data={"data": rows}):
-            return auto(x, y, rows)
-
-    return guide
+    optional = {"moments": moments} if config.guide.name == "mean_field" else {}
+    return of_guide(
+        config,
+        init,
+        step,
+        draw,
+        prepare=prepare,
+        progress=lambda state: summary(state.svi.optim_state),
+        approximation=True,
+        **optional,
+    )
 
 
-def _with_weights(model: Callable, latent: dict, x: Any, y: Any) -> dict:
-    """The latent sites and what the program makes of them (expanded weights)."""
-    run = handlers.substitute(handlers.seed(model, jax.random.PRNGKey(0)), data=latent)
-    trace = handlers.trace(run).get_trace(x, y)
-    deterministic = {k: s["value"] for k, s in trace.items() if s["type"] == "deterministic"}
-    return without_function({**latent, **deterministic})
+def _scale(config: Any) -> dict[str, float]:
+    return {} if config.guide.name == "flow" else {"init_scale": 1.0}

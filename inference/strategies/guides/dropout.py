@@ -45,6 +45,7 @@ from ...target.numpyro.density import draw_rows, on_rows, uniform
 from ...target.random import normal
 from ...target.sites import Sites, refuse_improper, without_function
 from ..algorithm import Algorithm, of_guide
+from ..optimisation.adam import adam
 from ..settings import check_choice
 from .elbo import OneSplit
 
@@ -100,10 +101,10 @@ def refuse_for_dropout(sites: Sites) -> None:
         )
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     """Bind the guide ``dropout`` to a NumPyro program in expanded form; `config` is an `SVI`."""
     refuse_for_dropout(sites)
-    program, settings = on_rows(model), config.guide
+    program, settings, optimiser = on_rows(model), config.guide, adam(config, None)
     points = [name for name in sites.latent if not is_noise(name)]
 
     def init(key: Any, x: Any, y: Any) -> State:

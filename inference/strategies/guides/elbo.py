@@ -63,6 +63,52 @@ class SampledELBO(ELBO):
         return {"loss": -particles(particle, rng_key, self.num_particles), "mutable_state": None}
 
 
+class PathELBO(ELBO):
+    """For `numpyro.infer.SVI`: minus log p - log q of draws of a guide over one flat vector, its entropy term without
+    the score, whose mean is zero: at the posterior itself the gradient then has no variance.
+
+    Source: Roeder, Wu & Duvenaud (2017).  A flow would have to be inverted for that, and keeps the score.
+    """
+
+    def loss_with_mutable_state(self, rng_key: Any, param_map: dict, model: Any, guide: Any, *args: Any, **kwargs: Any):
+        law, still = (posterior(guide, p) for p in (param_map, jax.lax.stop_gradient(param_map)))
+
+        def particle(key: Any) -> Any:
+            if isinstance(law, dist.TransformedDistribution):
+                u, intermediates = law.sample_with_intermediates(key)
+                log_q = law.log_prob(u, intermediates)
+            else:
+                u: Any = law.sample(key)
+                log_q = still.log_prob(u)
+            return log_density(handlers.substitute(model, data={"u": u}), args, kwargs, param_map)[0] - log_q
+
+        return {"loss": -particles(particle, rng_key, self.num_particles), "mutable_state": None}
+
+
+def posterior(guide: Any, params: dict) -> Any:
+    """The law of the flat vector of one of NumPyro's continuous autoguides."""
+    law = guide.get_posterior(params)
+    return law if law.event_dim else law.to_event(1)
+
+
+def symmetrised_divergence(law: Callable, size: int, draws: int = 128) -> Callable[[Any, Any], Any]:
+    """``(params, params) -> KL(p, q) + KL(q, p)``, in nats for each of `size` numbers; by so many draws of each law
+    where there is no closed form."""
+
+    def one_way(p: Any, q: Any) -> Any:
+        try:
+            return kl_divergence(p, q)
+        except NotImplementedError:
+            values = p.sample(jax.random.PRNGKey(0), (draws,))
+            return jnp.mean(p.log_prob(values) - q.log_prob(values))
+
+    def distance(params: Any, others: Any) -> Any:
+        p, q = law(params), law(others)
+        return jnp.abs(one_way(p, q) + one_way(q, p)) / size
+
+    return distance
+
+
 def particles(particle: Callable, key: Any, number: int) -> Any:
     """The mean of ``one(key)`` over so many keys."""
     if number == 1:

@@ -4,12 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import optax
-
 from ...target.sites import Sites
 from ..algorithm import Algorithm
+from ..optimisation import m_step
 from ..settings import check_positive
-from . import m_step
 from .local import LocalNormal, bind
 from .normals import Normals
 
@@ -30,11 +28,11 @@ class EM(Normals):
         check_positive("svi", self, "sweeps")
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     """Bind the guide to a NumPyro program; `config` is an `SVI`."""
     settings = config.guide
 
     def scales(x: Any, y: Any) -> Callable:
         return m_step.scale_optimiser(model, settings.sweeps, settings.kl == "sum", x, y)
 
-    return bind(config, model, sites, optimiser, LocalNormal, scales)
+    return bind(config, model, sites, LocalNormal, scales)

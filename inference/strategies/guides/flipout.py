@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import optax
-
 from ...target.sites import Sites
 from ..algorithm import Algorithm
 from .local import LocalNormal, bind
@@ -25,6 +23,6 @@ class FlipoutNormal(LocalNormal):
     flipout = True
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     """Bind the guide to a NumPyro program; `config` is an `SVI`."""
-    return bind(config, model, sites, optimiser, FlipoutNormal)
+    return bind(config, model, sites, FlipoutNormal)

@@ -1,7 +1,8 @@
 """The Laplace approximation: a mode, and the inverse Hessian of the full-data log joint there as covariance.
 
-Both are taken in unconstrained space, where a positive scale is its logarithm.  NumPyro's `AutoLaplaceApproximation`
-computes the Hessian anew at every draw and holds on to the first data it saw; this one does it once, on these data.
+Both are taken in unconstrained space, where a positive scale is its logarithm, and in double precision.  It takes no
+steps: the mode is where L-BFGS and then Newton's method end.  NumPyro's `AutoLaplaceApproximation` computes the Hessian
+anew at every draw and holds on to the first data it saw; this one does it once, on these data.
 """
 
 import logging
@@ -9,19 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-import optax
 from jax.flatten_util import ravel_pytree
-from numpyro.distributions.util import cholesky_of_inverse
 
-from ...target.numpyro.density import constrain, draw_rows, potential, start
+from ...target.newton import mode
+from ...target.numpyro.density import constrain, potential, start
+from ...target.numpyro.energy import energy, unflatten
+from ...target.pathfinder import Energy, lowest
 from ...target.sites import Sites, refuse_discrete, refuse_pays_only
-from ..algorithm import Algorithm, of_guide
+from ..algorithm import Algorithm, without_steps
 from .layout import real_sites
-from .newton import mode
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Laplace:
 LARGE, TOO_LARGE = 3000, 20_000  # latent numbers whose Hessian takes seconds, and whose Hessian fills the memory
 NO_MODE = (
     "svi with guide laplace found no proper mode: the Hessian there is not positive definite; "
-    "use another form, or another guide such as mean_field"
+    "use another form, or another guide such as mean_field or pathfinder"
 )
 logger = logging.getLogger(__name__)
 
 
 def check_size(size: int) -> None:
     """Say what the Hessian of so many numbers takes; raise ValueError if that is too much."""
-    matrix = f"svi with guide laplace needs a Hessian of {size:,} x {size:,} numbers ({4e-9 * size**2:.1f} GB)"
+    matrix = f"svi with guide laplace needs a Hessian of {size:,} x {size:,} numbers ({8e-9 * size**2:.1f} GB)"
     if size > TOO_LARGE:
         raise ValueError(f"{matrix}; use guide=mean_field or low_rank")
     if size > LARGE:
@@ -50,61 +50,51 @@ def check_size(size: int) -> None:
 
 
 class State(NamedTuple):
-    """The mode so far (a dict, unconstrained), the optimiser's state, and the Cholesky factor of the covariance."""
+    """The mode (n,), flat and unconstrained, and the Cholesky factor of the covariance."""
 
-    z: Any
-    optimiser: Any
+    mode: Any
     tril: Any
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
-    """Bind the approximation to a NumPyro program; `config` is an `SVI`: steps, batch_size, draws, chains."""
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
+    """Bind the approximation to a NumPyro program; `config` is an `SVI`: draws, chains."""
     refuse_discrete("svi with guide laplace", sites)
     refuse_pays_only("svi with guide laplace", sites)
     check_size(sites.size)
 
     def init(key: Any, x: Any, y: Any) -> State:
-        z = start(model, sites, key, x, y)
-        size = ravel_pytree(z)[0].shape[0]
-        return State(z, optimiser.init(z), jnp.zeros((size, size)))
+        z = ravel_pytree(start(model, sites, key, x, y))[0]
+        return State(z, jnp.eye(z.size, dtype=z.dtype))
 
-    def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
-        rows = draw_rows(key, x.shape[0], config.batch_size)
-        loss, gradient = jax.value_and_grad(lambda z: potential(model, z, x, y, rows))(state.z)
-        updates, new = optimiser.update(gradient, state.optimiser, state.z)
-        return State(optax.apply_updates(state.z, updates), new, state.tril), {"loss": loss}
-
-    @jax.jit
-    def value(z: Any, x: Any, y: Any) -> Any:
-        return potential(model, z, x, y)
-
-    @jax.jit
-    def derivatives(z: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        flat, unravel = ravel_pytree(z)
-        loss = lambda v: potential(model, unravel(v), x, y)  # noqa: E731
-        return jax.grad(loss)(flat), jax.hessian(loss)(flat)
-
-    def after_warmup(key: Any, state: State, x: Any, y: Any) -> State:
-        flat, unravel = ravel_pytree(state.z)
-        z = lambda v: unravel(jnp.asarray(v, flat.dtype))  # noqa: E731
-        start = np.asarray(flat, np.float64)
-        found = z(mode(lambda v: float(value(z(v), x, y)), lambda v: derivatives(z(v), x, y), start))
-        tril = cholesky_of_inverse(derivatives(found, x, y)[1])
-        if not jnp.all(jnp.isfinite(tril)):
-            raise ValueError(NO_MODE)
-        return state._replace(z=found, tril=tril)
+    def prepare(key: int, state: State, x: Any, y: Any) -> State:
+        return State(*(jnp.asarray(part, state.mode.dtype) for part in normal(energy(model, sites, key, x, y, None))))
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        mode, unravel = ravel_pytree(state.z)
-        law = dist.MultivariateNormal(mode, scale_tril=state.tril, validate_args=False)
+        law = dist.MultivariateNormal(state.mode, scale_tril=state.tril, validate_args=False)
         flat = law.sample(key)
-        z = unravel(flat)
+        z = unflatten(model, sites, flat, x, y)
         return constrain(model, z, x, y), {"log_p": -potential(model, z, x, y), "log_q": law.log_prob(flat)}
 
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        names = real_sites(model, sites, x, y)
-        sd = ravel_pytree(state.z)[1](jnp.sqrt(jnp.sum(state.tril**2, axis=1)))
-        return {k: state.z[k] for k in names}, {k: sd[k] for k in names}
+        names, sd = real_sites(model, sites, x, y), jnp.sqrt(jnp.sum(state.tril**2, axis=1))
+        loc, scale = (unflatten(model, sites, part, x, y) for part in (state.mode, sd))
+        return {k: loc[k] for k in names}, {k: scale[k] for k in names}
 
-    kwargs = {"after_warmup": after_warmup, "moments": moments, "method": "sequential"}
-    return of_guide(config, init, step, draw, approximation=True, **kwargs)
+    return without_steps(config, init, draw, prepare=prepare, moments=moments)
+
+
+def normal(energy: Energy) -> tuple[np.ndarray, np.ndarray]:
+    """The mode (n,) and the Cholesky factor (n, n) of the inverse Hessian there; raises ValueError if there is none."""
+
+    def derivatives(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return energy.value_and_gradient(z)[1], energy.hessian(z)
+
+    found = mode(lambda z: float(energy.value_and_gradient(z)[0]), derivatives, lowest(energy))
+    try:
+        factor = np.linalg.cholesky(energy.hessian(found))
+        tril = np.linalg.cholesky(np.linalg.inv(factor).T @ np.linalg.inv(factor))
+    except np.linalg.LinAlgError as error:
+        raise ValueError(NO_MODE) from error
+    if not np.isfinite(tril).all():
+        raise ValueError(NO_MODE)
+    return found, tril

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-import optax
 from numpyro import handlers
 from numpyro.infer import SVI
 
@@ -23,6 +22,7 @@ from ...target.numpyro.density import draw_rows, on_rows
 from ...target.random import normal
 from ...target.sites import Sites, refuse_discrete, without_function
 from ..algorithm import Algorithm, of_guide
+from ..optimisation.adam import adam
 from ..settings import check_choice
 from . import normals
 from .elbo import LocalMeanField_ELBO, Parts, particles, parts
@@ -55,9 +55,9 @@ class LocalNormal(dist.Normal):
         return Unsampled(self.loc, self.scale, partial(normal, key), self.flipout)
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, optimiser: optax.GradientTransformation) -> Algorithm:
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     """Bind the guide to a NumPyro program; `config` is an `SVI`."""
-    return bind(config, model, sites, optimiser, LocalNormal)
+    return bind(config, model, sites, LocalNormal)
 
 
 class State(NamedTuple):
@@ -70,7 +70,6 @@ def bind(
     config: Any,
     model: Callable,
     sites: Sites,
-    optimiser: optax.GradientTransformation,
     unsampled: Any,
     scales: Callable | None = None,
 ) -> Algorithm:
@@ -90,7 +89,7 @@ def bind(
         return guide
 
     guide, sampled = guide_of(unsampled), guide_of(None)
-    svi: Any = SVI(program, guide, optimiser, LocalMeanField_ELBO())
+    svi: Any = SVI(program, guide, adam(config, None), LocalMeanField_ELBO())
 
     def init(key: Any, x: Any, y: Any) -> State:
         laid_out = layout(model, sites, x, y)

@@ -17,8 +17,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from ....models.laws.m_steps import MStep
 from ....models.ppl import PPL
+from ..optimisation import m_step
 from ..settings import check_choice, check_not_negative, check_numbers, check_positive
-from . import m_step
 
 UNREGISTERED = (
     "svi: no closed-form divergence from a normal to the prior of {0}; it is sampled as a weight, not locally"

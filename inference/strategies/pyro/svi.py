@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ...target.sites import Sites
 from .. import guides
 from ..algorithm import Algorithm
-from ..svi import SVI, constant_steps
+from ..svi import SVI
 
 
 def algorithm(config: SVI, model: Callable, sites: Sites) -> Algorithm:
@@ -13,11 +13,4 @@ def algorithm(config: SVI, model: Callable, sites: Sites) -> Algorithm:
 
     Raises ValueError if the guide does not apply to the program.
     """
-    return guides.implementation(config.guide, "pyro")(config, model, sites, rate(config))
-
-
-def rate(config: SVI) -> Callable[[int], float]:
-    """What the learning rate is multiplied by at a step: 1, then over the share `decay` of the steps linear to zero."""
-    steps = constant_steps(config)
-    falling = config.steps - steps
-    return lambda t: min(1.0, max(0.0, 1.0 - (t - steps) / falling)) if falling else 1.0
+    return guides.implementation(config.guide, "pyro")(config, model, sites)

@@ -10,8 +10,8 @@ import pytest
 from noisezoo.inference.driver import type_ii as em_module
 from noisezoo.inference.driver.fit import fit
 from noisezoo.inference.driver.type_ii import em
-from noisezoo.inference.strategies.guides import m_step as scales
 from noisezoo.inference.strategies.nuts import NUTS
+from noisezoo.inference.strategies.optimisation import m_step as scales
 from noisezoo.inference.strategies.parse import svi
 from noisezoo.inference.strategies.sgld import SGLD
 from noisezoo.models import noises

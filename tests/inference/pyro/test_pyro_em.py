@@ -8,10 +8,11 @@ import pytest
 import torch
 from linear_model import PRECISION, SIGMA0
 from noisezoo.inference.driver.fit import fit
-from noisezoo.inference.strategies.guides import dropout, elbo, m_step, normals
+from noisezoo.inference.strategies.guides import dropout, elbo, normals
 from noisezoo.inference.strategies.guides import local as numpyro_local
 from noisezoo.inference.strategies.guides.em import EM
 from noisezoo.inference.strategies.guides.layout import layout
+from noisezoo.inference.strategies.optimisation import m_step
 from noisezoo.inference.strategies.parse import svi
 from noisezoo.inference.strategies.pyro.guides import elbo as pyro_elbo
 from noisezoo.inference.strategies.pyro.guides import em, local

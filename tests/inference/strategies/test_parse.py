@@ -7,7 +7,8 @@ import sys
 import pytest
 from noisezoo.inference import strategies
 from noisezoo.inference.strategies import guides, nuts, parse, sgld
-from noisezoo.inference.strategies.guides.automatic import LowRank, Map
+from noisezoo.inference.strategies.guides.automatic import LowRank
+from noisezoo.inference.strategies.guides.map import Map
 from noisezoo.inference.strategies.svi import SVI
 
 

@@ -23,6 +23,7 @@ from ...guides.dropout import (
     points_without_prior,
     refuse_for_dropout,
 )
+from ...optimisation.schedule import falling
 
 
 class State(NamedTuple):
@@ -46,8 +47,8 @@ class Filled(Messenger):
             msg["done"] = msg["value"] is not None
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], float]) -> Algorithm:
-    """Bind the guide ``dropout`` to a Pyro program in expanded form; `config` is an `SVI`, `rate` scales its lr."""
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
+    """Bind the guide ``dropout`` to a Pyro program in expanded form; `config` is an `SVI`."""
     refuse_for_dropout(sites)
     program, xp, settings = on_rows(model), language("pyro").xp, config.guide
     points = [name for name in sites.latent if not is_noise(name)]
@@ -86,7 +87,7 @@ def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], 
         loss = -fit - particles[0][1]
         state.adam.zero_grad()
         loss.backward()
-        state.adam.param_groups[0]["lr"] = config.lr * rate(state.number)
+        state.adam.param_groups[0]["lr"] = config.lr * falling(config, state.number)
         state.adam.step()
         return state._replace(number=state.number + 1), {"loss": loss.detach(), "log_lik": fit.detach()}
 

@@ -8,13 +8,13 @@ from pyro import poutine
 
 from ....target.sites import Sites
 from ...algorithm import Algorithm
-from ...guides import m_step
+from ...optimisation import m_step
 from .local import LocalNormal, bind
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], float]) -> Algorithm:
-    """Bind the guide to a Pyro program; `config` is an `SVI`, `rate` scales its lr."""
-    return bind(config, model, sites, rate, LocalNormal, lambda x, y: scale_optimiser(model, config.guide, x, y))
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
+    """Bind the guide to a Pyro program; `config` is an `SVI`."""
+    return bind(config, model, sites, LocalNormal, lambda x, y: scale_optimiser(model, config.guide, x, y))
 
 
 def scale_optimiser(model: Callable, settings: Any, x: Any, y: Any) -> Callable:

@@ -14,6 +14,6 @@ class FlipoutNormal(LocalNormal):
     flipout = True
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], float]) -> Algorithm:
-    """Bind the guide to a Pyro program; `config` is an `SVI`, `rate` scales its lr."""
-    return bind(config, model, sites, rate, FlipoutNormal)
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
+    """Bind the guide to a Pyro program; `config` is an `SVI`."""
+    return bind(config, model, sites, FlipoutNormal)

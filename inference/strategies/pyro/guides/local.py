@@ -27,6 +27,7 @@ from ....target.pyro.density import (
 from ....target.sites import Sites, without_function
 from ...algorithm import Algorithm, of_guide
 from ...guides import normals
+from ...optimisation.schedule import falling
 from .elbo import parts, traces
 
 
@@ -39,9 +40,9 @@ class LocalNormal(dist.Normal):
         return Unsampled(self.loc, self.scale, torch.randn, self.flipout)
 
 
-def algorithm(config: Any, model: Callable, sites: Sites, rate: Callable[[int], float]) -> Algorithm:
-    """Bind the guide to a Pyro program; `config` is an `SVI`, `rate` scales its lr."""
-    return bind(config, model, sites, rate, LocalNormal)
+def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
+    """Bind the guide to a Pyro program; `config` is an `SVI`."""
+    return bind(config, model, sites, LocalNormal)
 
 
 class State(NamedTuple):
@@ -56,7 +57,6 @@ def bind(
     config: Any,
     model: Callable,
     sites: Sites,
-    rate: Callable[[int], float],
     unsampled: Any,
     scales: Callable | None = None,
 ) -> Algorithm:
@@ -95,7 +95,7 @@ def bind(
         loss = weight * kl - log_lik
         state.adam.zero_grad()
         loss.backward()
-        state.adam.param_groups[0]["lr"] = config.lr * rate(state.number)
+        state.adam.param_groups[0]["lr"] = config.lr * falling(config, state.number)
         state.adam.step()
         info = {"loss": loss, "log_lik": log_lik, "kl": kl}
         return state._replace(number=state.number + 1), {name: value.detach() for name, value in info.items()}

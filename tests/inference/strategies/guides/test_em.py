@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from linear_model import PRECISION, data
 from noisezoo.inference.driver.fit import fit
-from noisezoo.inference.strategies.guides import elbo, local, m_step, normals
+from noisezoo.inference.strategies.guides import elbo, local, normals
 from noisezoo.inference.strategies.guides.em import EM
 from noisezoo.inference.strategies.guides.layout import layout
+from noisezoo.inference.strategies.optimisation import m_step
 from noisezoo.inference.strategies.parse import svi
 from noisezoo.inference.target.numpyro import density
 from noisezoo.models import noises
