@@ -1,7 +1,9 @@
 """The categorical likelihood: classification by softmax."""
 
 from functools import cache
+from numbers import Integral
 
+from ...errors import check_number
 from ..networks.layers import Network
 from ..weights.parametrisation import Prior
 from .model import Model, model_of
@@ -10,6 +12,7 @@ from .model import Model, model_of
 @cache
 def categorical(network: Network, prior: Prior, classes: int) -> Model:
     """Classification: y ~ Categorical(softmax(f(x))), `y` (rows,) integers below `classes`; `f` (rows, classes)."""
+    check_number("classes", classes, Integral)
     if classes < 2:
         raise ValueError(f"a categorical likelihood needs at least 2 classes, got {classes}")
     return model_of(network, prior, classes, lambda p: lambda f, y: p.sample("y", p.dist.Categorical(logits=f), obs=y))

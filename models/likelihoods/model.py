@@ -9,8 +9,10 @@ Sites: those of the network, ``f`` (deterministic), the observed ``y``, and ``pr
 """
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
+from ...errors import check_number
 from ..networks.layers import Network
 from ..ppl import ppl
 from ..weights.parametrisation import Prior
@@ -45,5 +47,7 @@ def _check_rows(x: Any, y: Any, batch_size: int | None, event: tuple[int, ...]) 
         raise ValueError(f"x must have shape (rows, features), got {tuple(x.shape)}")
     if y is not None and tuple(y.shape) != (x.shape[0], *event):
         raise ValueError(f"y must have shape {(x.shape[0], *event)} to go with x, got {tuple(y.shape)}")
+    if batch_size is not None:
+        check_number("batch_size", batch_size, Integral)
     if batch_size is not None and not 0 < batch_size <= x.shape[0]:
         raise ValueError(f"batch_size must lie between 1 and the {x.shape[0]} rows, got {batch_size}")
