@@ -25,6 +25,7 @@ import xarray as xr
 from ...models.ppl import language
 from .. import files, seals
 from ..driver.result import Fit
+from ..target.precision import widened
 from ..target.sharing import along_outputs
 from ..target.sites import LEARNED, Arrays, no_nuts, sites_of
 from ..target.support import check_task
@@ -129,8 +130,8 @@ def save(tree: Any, path: str | Path) -> str:
 
 
 def arrays(ppl: str, *arrays: np.ndarray) -> list[Any]:
-    """Copies of NumPy arrays as arrays of a language."""
-    return [language(ppl).xp.asarray(a, copy=True) for a in arrays]
+    """Copies of NumPy arrays as arrays of a language, floats at least as wide as it computes in by default."""
+    return widened(*(language(ppl).xp.asarray(a, copy=True) for a in arrays))
 
 
 def _original(y: np.ndarray, data: Any) -> np.ndarray:
@@ -230,6 +231,7 @@ def _facts(fit: Fit, data: Any, seed: int, no_prior: str, no_nuts: str) -> dict[
         "strategy": fit.strategy,
         "settings": json.dumps(fit.settings),
         "ppl": fit.ppl,
+        "precision": str(np.result_type(*(v for v in fit.draws.values() if v.dtype.kind == "f"), np.float32)),
         "seed": seed,
         "independent_chains": int(fit.independent_chains),
         "approximation": int(fit.approximation),
