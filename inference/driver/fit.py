@@ -16,6 +16,7 @@ from ...models.ppl.compiled import keep
 from .. import strategies
 from ..strategies.algorithm import Algorithm
 from ..strategies.parse import settings
+from ..target.memory import check_memory
 from ..target.precision import precision, widened
 from ..target.support import check_support
 from .checkpoint import Checkpoint, identity
@@ -51,8 +52,8 @@ def fit(
     watch : called a hundred times while a guide of independent normals is fitted, with its means and standard
         deviations by site; what it returns, numbers by name, goes into the history.
 
-    Raises ValueError if the strategy does not apply to the program or the data or the seed are bad, and
-    FloatingPointError if the run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so;
+    Raises ValueError if the strategy does not apply to the program, its draws do not fit into memory or the data or the
+    seed are bad, and FloatingPointError if the run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so;
     before that it is raised.
     """
     language = checked(config, x, y)
@@ -116,6 +117,7 @@ def bind(language: str, config: Any, model: Callable, x: Any, y: Any) -> tuple[A
         program = wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))  # a strategy keeps what it saw first
         sites = density.sites(program, x, y)
         check_support(sites.support, y)
+        check_memory(config, sites, language)
         algorithm = strategies.implementation(config, language)(config, program, sites)
         if algorithm.refuse is not None:
             algorithm.refuse(x, y)

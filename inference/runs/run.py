@@ -78,6 +78,7 @@ def prepare(
     model = catalogue.model(weights, net, table.task, len(table.classes))
     with in_double(ppl, x64):
         precise = precision(ppl)
+        _check_draws(model, table, ppl, configs)
     options = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
     described = f"{catalogue.described(prior, structure)} {network}"
     complete = prior.partition(":")[0] in catalogue.PRIORS  # it has no structure and no form
@@ -107,6 +108,20 @@ def prepare(
         source = Path(prior.rpartition(":")[0])
         files.write(folder / source.name, source.read_bytes())
     return Run(folder, record, model, table, configs)
+
+
+def _check_draws(model: Callable, data: Any, ppl: str, configs: dict[str, Any]) -> None:
+    """Raise ValueError if the draws of a strategy do not fit into memory, before another runs for an hour."""
+    from ..judging.datatree import arrays
+    from ..target.memory import check_memory
+    from ..target.sites import sites_of
+
+    try:
+        sites = sites_of(model, *arrays(ppl, data.x_train[:2], data.y_train[:2]))
+    except Exception:  # what is wrong with the program is the reason why a strategy fails, and is said there
+        return
+    for config in configs.values():
+        check_memory(config, sites, ppl)
 
 
 def run(prepared: Run, progress: bool = True, print_line: Callable[[str], Any] = print) -> Any:
