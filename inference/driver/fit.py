@@ -53,8 +53,8 @@ def fit(
         deviations by site; what it returns, numbers by name, goes into the history.
 
     Raises ValueError if the strategy does not apply to the program, its draws do not fit into memory or the data or the
-    seed are bad, and FloatingPointError if the run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so;
-    before that it is raised.
+    seed are bad, and FloatingPointError if the run diverges.  Ctrl-C while drawing gives the draws there are, and
+    `Fit.stopped` says so; before that it is raised.
     """
     language = checked(config, x, y)
     x, y = widened(x, y)
