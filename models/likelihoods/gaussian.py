@@ -27,4 +27,4 @@ def gaussian(network: Network, prior: Prior, precision: tuple[float, float] | fl
         tau = p.sample("precision", p.dist.Gamma(*precision)) if isinstance(precision, tuple) else precision
         return lambda f, y: p.sample("y", p.dist.Normal(f, tau**-0.5), obs=y)
 
-    return model_of(network, prior, 1, outcome)
+    return model_of(network, prior, 1, outcome, likelihood="gaussian")

@@ -15,14 +15,21 @@ from typing import Any
 from ...errors import check_number
 from ..networks.layers import Network
 from ..ppl import ppl
+from ..ppl.named import name_of, named
 from ..weights.parametrisation import Prior
 
 Model = Callable[..., Any]
 
 
-def model_of(network: Network, prior: Prior, out: int, outcome: Callable, event: tuple[int, ...] = ()) -> Model:
-    """The program of an `outcome` ``p -> (f, y) -> None``; one row of y has the shape `event`."""
+def model_of(
+    network: Network, prior: Prior, out: int, outcome: Callable, event: tuple[int, ...] = (), likelihood: str = "model"
+) -> Model:
+    """The program of an `outcome` ``p -> (f, y) -> None``; one row of y has the shape `event`.
 
+    It is called by its parts, as ``gaussian(mlp:50, half_cauchy ard expanded)`` is.
+    """
+
+    @named(f"{likelihood}({name_of(network)}, {name_of(prior)})")
     def model(x: Any, y: Any = None, batch_size: int | None = None) -> Any:
         p = ppl(x) if y is None else ppl(x, y)
         _check_rows(x, y, batch_size, event)

@@ -39,4 +39,4 @@ def soft_targets(network: Network, prior: Prior, classes: int, temperature: floa
 
         return observe
 
-    return model_of(network, prior, classes, outcome, (classes,))
+    return model_of(network, prior, classes, outcome, (classes,), likelihood="soft_targets")
