@@ -2,6 +2,8 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any
 
 OWN_FILES: dict[str, str] = {}  # of users, as they gave them, by the names that Python has for them
 
@@ -54,13 +56,22 @@ LEAST, MOST = 1e-15, 1e15  # of a positive parameter: single precision holds the
 SEEDS = 2**32  # of JAX; beyond them they begin anew
 
 
+def check_number(what: str, value: Any, kind: Any = Real) -> None:
+    """Raise TypeError unless a parameter is a number; of the `kind` `numbers.Integral`, a whole one."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TypeError(f"{what} must be {'a whole number' if kind is Integral else 'a number'}, got {value!r}")
+
+
 def check_size(what: str, value: float) -> None:
-    """Raise ValueError unless a parameter is positive and of a size that single precision can compute with."""
+    """Raise TypeError unless a parameter is a number, and ValueError unless it is positive and of a size that single
+    precision can compute with."""
+    check_number(what, value)
     if not LEAST <= value <= MOST:
         raise ValueError(f"{what} must be positive and finite ({LEAST:g} to {MOST:g}), got {value}")
 
 
 def check_seed(seed: int) -> None:
-    """Raise ValueError unless a seed is one of those that JAX tells apart."""
+    """Raise TypeError unless a seed is a whole number, and ValueError unless it is one that JAX tells apart."""
+    check_number("a seed", seed, Integral)
     if not 0 <= seed < SEEDS:
         raise ValueError(f"a seed must lie between 0 and {SEEDS - 1}, got {seed}")

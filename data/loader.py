@@ -1,6 +1,6 @@
 """`load`: a data set by its name, or a table by its file and target column."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +73,9 @@ def load(
     return _from_catalogue(name, split, seed)
 
 
-def no_data(name: str) -> ValueError:
-    """The error to raise for a name that is neither in the catalogue nor that of a table that can be read."""
-    return foreign(name) or unknown("data set", name, CATALOGUE)
+def no_data(name: str, named: Iterable[str] = ()) -> ValueError:
+    """The error to raise for a name that is neither in the catalogue nor `named`, nor that of a table to be read."""
+    return foreign(name) or unknown("data set", name, [*named, *CATALOGUE])
 
 
 def _from_catalogue(name: str, split: int, seed: int | None) -> Data:

@@ -1,15 +1,23 @@
-"""A noise from a file of the user's own."""
+"""A noise from a file of the user's own.
+
+What the file prints, when it is imported and when its program is run, goes to stderr: stdout is for results.
+"""
 
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import wraps
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from ..errors import OWN_FILES, line_of_own_file, unknown
 from .noises import Noise, as_noise
+
+PRINTING = RLock()
 
 
 def from_file(spec: str) -> Noise:
@@ -46,7 +54,8 @@ def _run(path: Path) -> Any:
     sys.modules[name] = module
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
+        with _prints_to_stderr():
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
         broken = f"{path}, line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
@@ -63,11 +72,19 @@ def _without_exit(noise: Noise) -> Noise:
     @wraps(noise.program)
     def program(p: Any, name: str, shape: tuple[int, ...]) -> Any:
         try:
-            return noise.program(p, name, shape)
+            with _prints_to_stderr():
+                return noise.program(p, name, shape)
         except SystemExit as error:
             raise RuntimeError("the noise ends the program; let it return scales instead") from error
 
     return replace(noise, program=program)
+
+
+@contextmanager
+def _prints_to_stderr() -> Iterator[None]:
+    """`redirect_stdout`, one thread at a time: two that put it back in turn would leave it where it does not belong."""
+    with PRINTING, redirect_stdout(sys.stderr):
+        yield
 
 
 def _is_own(name: str, value: Any, module: Any) -> bool:

@@ -1,9 +1,9 @@
 """Checkpoints: the state of a run and what it has recorded, in one safetensors file, written atomically.
 
 A checkpoint is taken up by the run that it is of and by no other.  Its file says what that run is: the program as it is
-lowered, with its priors and constants; the settings, the seed and the data; the versions of JAX, NumPyro and noisezoo,
-since a resumed run is to equal the uninterrupted one, which other versions do not promise.  It says the sha256 of its
-content too, so that a file that was changed is refused.
+lowered, with its priors and constants; the settings, the seed, the precision and the data; the versions of JAX, NumPyro
+and noisezoo, since a resumed run is to equal the uninterrupted one, which other versions do not promise.  It says the
+sha256 of its content too, so that a file that was changed is refused.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import files
 from ..provenance import versions
+from ..target.precision import precision
 from ..target.sites import Arrays
 from .records import Records
 
@@ -31,6 +32,7 @@ def identity(program: str, config: Any, seed: int, x: Any, y: Any) -> dict[str, 
         "program": program,
         "settings": str(config),
         "seed": str(seed),
+        "precision": precision("numpyro"),
         "data": _sha256({"x": np.asarray(x), "y": np.asarray(y)}),
         **{f"version of {name}": installed.get(name, "") for name in VERSIONS},
     }
@@ -66,7 +68,7 @@ class Checkpoint:
 
         facts, arrays = self._read()
         if other := [name for name, value in self._run.items() if facts["run"].get(name) != value]:
-            differ = f"not the same {' and '.join(other)}"
+            differ = f"not the same {' and '.join(['precision'] if 'precision' in other else other)}"
             raise ValueError(f"{self.path} is of another run ({differ}); delete it or name another")
         tree = jax.tree.structure(like)
         state = jax.tree.unflatten(tree, [arrays[f"state/{i}"] for i in range(tree.num_leaves)])

@@ -16,6 +16,8 @@ from ...models.ppl.compiled import keep
 from .. import strategies
 from ..strategies.algorithm import Algorithm
 from ..strategies.parse import settings
+from ..target.memory import check_memory
+from ..target.precision import precision, widened
 from ..target.support import check_support
 from .checkpoint import Checkpoint, identity
 from .loop import Watch, run_loop
@@ -40,7 +42,8 @@ def fit(
     ----------
     model : a program ``model(x, y)``; it must take ``batch_size=`` too if the config asks for minibatches.
     config : settings of a strategy: `SVI`, `NUTS` or `SGLD`.
-    x, y : the data, (rows, features) and (rows,); JAX arrays run in NumPyro, torch tensors in Pyro.
+    x, y : the data, (rows, features) and (rows,); JAX arrays run in NumPyro, torch tensors in Pyro, and both in double
+        precision where that is the language's default (see `target.precision`).
     seed : the run is a function of it.
     progress : show a bar; or a function ``(done, total, message)`` to call instead.
     checkpoint : a file that holds the state as the run goes (JAX only); if it exists the run goes on from there, and
@@ -49,11 +52,12 @@ def fit(
     watch : called a hundred times while a guide of independent normals is fitted, with its means and standard
         deviations by site; what it returns, numbers by name, goes into the history.
 
-    Raises ValueError if the strategy does not apply to the program or the data or the seed are bad, and
-    FloatingPointError if the run diverges.  Ctrl-C while drawing gives the draws there are, and `Fit.stopped` says so;
-    before that it is raised.
+    Raises ValueError if the strategy does not apply to the program, its draws do not fit into memory or the data or the
+    seed are bad, and FloatingPointError if the run diverges.  Ctrl-C while drawing gives the draws there are, and
+    `Fit.stopped` says so; before that it is raised.
     """
     language = checked(config, x, y)
+    x, y = widened(x, y)
     check_seed(seed)
     return fit_checked(language, model, config, x, y, seed, progress, checkpoint, watch)
 
@@ -107,12 +111,13 @@ def bind(language: str, config: Any, model: Callable, x: Any, y: Any) -> tuple[A
     density = import_module(f"..target.{language}.density", __package__)
     engine = import_module(".pyro.engine" if language == "pyro" else ".engine", __package__)
     arrays = [(tuple(a.shape), str(getattr(a, "dtype", ""))) for a in (x, y)]
-    owner = (model, config, language, *arrays, _stamp(_start(config)))
+    owner = (model, config, language, precision(language), *arrays, _stamp(_start(config)))
 
     def bound() -> tuple[Algorithm, Any]:
         program = wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))  # a strategy keeps what it saw first
         sites = density.sites(program, x, y)
         check_support(sites.support, y)
+        check_memory(config, sites, language)
         algorithm = strategies.implementation(config, language)(config, program, sites)
         if algorithm.refuse is not None:
             algorithm.refuse(x, y)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ...models.ppl import ppl
 from ..strategies.algorithm import Algorithm
+from ..target.precision import widened
 from ..target.sites import Arrays
 from .fit import as_fit, bind, check_data
 from .loop import check_finite, run_loop
@@ -27,6 +28,7 @@ def fit_many(
     A data set whose run diverges has the error that `fit` would raise in its place, and the others go on.  The seconds
     of a fit are its share of the time of all.  Ctrl-C and errors of the program or the data are as in `fit`.
     """
+    xs, ys = ([widened(a)[0] for a in arrays] for arrays in (xs, ys))
     shapes = {(*x.shape, *y.shape) for x, y in zip(xs, ys, strict=True)}
     if len(shapes) != 1 or len(seeds) != len(xs):
         raise ValueError(f"fit_many needs data of one shape and a seed for each, got {len(shapes)} shapes of {len(xs)}")

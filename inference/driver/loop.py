@@ -6,6 +6,7 @@ them: a draw, its stats, the mean of the steps' info.  An engine runs blocks (`e
 key of a step is a function of (seed, chain, step), so a run that was interrupted and resumed equals one that was not.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,9 @@ HISTORY = 100  # records of the warmup, where it is that long
 PATIENCE = 0.5  # seconds between two updates of the progress bar, about
 Watch = Callable[[Arrays, Arrays], dict[str, float]]
 Check = Callable[[str, int, dict[str, Arrays]], None]
+ROUNDED = 2.0**20  # nats: from here on single precision holds multiples of an eighth
+COMPARED = (("info", "lp"), ("stats", "energy"))  # where a sampler that compares energies has them, in warmup and after
+logger = logging.getLogger(__name__)
 NEVER = np.iinfo(np.int32).max
 
 
@@ -45,7 +49,7 @@ def run_loop(
     plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
     total = sum(records for records, _ in plan.values())
     seconds = {"warmup": 0.0, "draws": 0.0}
-    so_far, stopped = Records(), ""
+    so_far, stopped, warned = Records(), "", False
     if saved is not None and saved.path.exists():
         engine.state, so_far = saved.load(engine.state)
     else:
@@ -65,6 +69,7 @@ def run_loop(
                 if watch is not None and phase == "warmup":
                     block["info"].update(_watched(watch, *engine.moments()))
                 (check or check_finite)(strategy, so_far.step, block)
+                warned = warned or _warn_if_rounded(strategy, block)
                 block, recorded = _before_the_end(block, count)
                 so_far = so_far.with_block(phase, block, recorded, min(so_far.step + recorded * thin, last))
                 reached = engine.state, so_far
@@ -113,6 +118,20 @@ def _watched(watch: Watch, loc: Arrays, scale: Arrays) -> Arrays:
     chains = range(len(next(iter(loc.values()))))
     rows = [watch(*({k: v[chain] for k, v in part.items()} for part in (loc, scale))) for chain in chains]
     return {name: np.array([[row[name]] for row in rows], dtype=float) for name in rows[0]}
+
+
+def _warn_if_rounded(strategy: str, block: dict[str, Arrays]) -> bool:
+    """Say so, and return True, if a sampler goes by differences of energies that single precision cannot tell apart."""
+    compared = [values for part, name in COMPARED if (values := block.get(part, {}).get(name)) is not None]
+    largest = max((float(np.abs(values).max()) for values in compared), default=0.0)
+    single = any(v.dtype == np.float32 for v in (*compared, *block.get("sites", {}).values()))
+    if largest < ROUNDED or not single:
+        return False
+    logger.warning(
+        f"{strategy} goes by differences of energies, and those of {largest:.2g} nats are multiples of "
+        f"{np.spacing(np.float32(largest)):.2g} in single precision; compute in double precision: --x64"
+    )
+    return True
 
 
 def check_finite(strategy: str, step: int, block: dict[str, Arrays]) -> None:

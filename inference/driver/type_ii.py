@@ -31,6 +31,7 @@ from ...models.ppl.compiled import kept
 from ..strategies.guides.normals import is_weight
 from ..strategies.optimisation import m_step as by_site
 from ..target.numpyro.density import sites
+from ..target.precision import widened
 from ..target.sites import Arrays, refuse_discrete
 from .fit import checked, fit_checked
 from .progress import Progress, progress_bar
@@ -112,6 +113,7 @@ def em(
     Where an E-step fails or Ctrl-C ends it, after the first iteration, the iterations before it are returned.
     """
     _check(config, x, y, iterations, tolerance, sweeps, start)
+    x, y = widened(x, y)
     latent_sites = sites(model, x, y)
     refuse_discrete("em", latent_sites)
     names = by_site.named("em", latent_sites.latent, FIX)

@@ -33,12 +33,13 @@ def regression(y: np.ndarray, f: np.ndarray, draws: np.ndarray, log_lik: np.ndar
 
     `f` are function values, `draws` the predictive draws of the target, `log_lik` its log density.
     """
-    error = f.mean(axis=0, dtype=np.float64) - y
-    low, high = np.quantile(draws, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in `rmse`
+        low, high = np.quantile(draws, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
+        mae = float(np.mean(np.abs(f.mean(axis=0, dtype=np.float64) - y)))
     return {
         "mlpd": _mean_log_density(log_lik),
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "mae": float(np.mean(np.abs(error))),
+        "rmse": rmse(f, y),
+        "mae": mae,
         "calibration": float(np.mean((low <= y) & (y <= high))),
     }
 
@@ -59,8 +60,13 @@ def error_and_density(y: np.ndarray, f: np.ndarray, log_lik: np.ndarray) -> dict
     if not np.issubdtype(y.dtype, np.floating):
         scores = classification(y, f, log_lik)
         return {"accuracy": scores["accuracy"], "mlpd": scores["mlpd"]}
-    rmse = float(np.sqrt(np.mean((f.mean(axis=0, dtype=np.float64) - y) ** 2)))
-    return {"rmse": rmse, "mlpd": _mean_log_density(log_lik)}
+    return {"rmse": rmse(f, y), "mlpd": _mean_log_density(log_lik)}
+
+
+def rmse(f: np.ndarray, y: np.ndarray) -> float:
+    """Root mean square of the mean of `f` (sample, row) less `y` (row,); infinite where no number holds the squares."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.sqrt(np.mean((f.mean(axis=0, dtype=np.float64) - y) ** 2)))
 
 
 def _mean_log_density(log_lik: np.ndarray) -> float:

@@ -83,11 +83,12 @@ def _rise(target: np.ndarray, step: np.ndarray) -> tuple[float, float, float]:
 def mixing(f: np.ndarray) -> dict[str, float]:
     """R-hat and ESS of the worst of some values, (chain, draw, value), of which `ROWS` at most are looked at.
 
-    A value that all draws of all chains share is known, and left out; where a chain does not move in any of the others
-    R-hat is infinite and the ESS zero.
+    A value that all draws of all chains share is known, and left out, as is one that is not finite; where a chain does
+    not move in any of the others R-hat is infinite and the ESS zero.
     """
     arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
 
+    f = f[..., np.isfinite(f).all(axis=(0, 1))]
     f = f[..., np.ptp(f, axis=(0, 1)) > 0]
     if f.shape[-1] == 0 or (np.ptp(f, axis=1) == 0).all(axis=-1).any():
         return {"rhat_f": np.inf, "ess_bulk_f": 0.0, "ess_tail_f": 0.0}

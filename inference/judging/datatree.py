@@ -26,10 +26,11 @@ import xarray as xr
 from ...models.ppl import language
 from .. import files, seals
 from ..driver.result import Fit
+from ..target.precision import widened
 from ..target.sharing import along_outputs
 from ..target.sites import LEARNED, Arrays, no_nuts, sites_of
 from ..target.support import check_task
-from ..target.warm_start import SEALED
+from ..target.warm_start import FIX, SEALED
 from .functionals import functionals, layers_with
 from .predict import Prediction, log_prior, predict, prior_draws
 
@@ -40,6 +41,8 @@ INPUTS = 10_000_000  # numbers in x, beyond which it is not worth a place in the
 POINTS, MARGIN = 200, 0.25  # of the grid; how far it reaches beyond the data, as a share of their range
 OF_VECTORS = ("magnitude", "angle", "radius", "shift")  # sites with a number for each weight vector
 logger = logging.getLogger(__name__)
+JUDGED = {"predictions": ("y", "f", "log_lik"), "predictions_constant_data": ("y",)}  # of every fit
+FACTS = ("strategy", "ppl", "independent_chains", "approximation", "task", "prior_note")
 VERSIONS = ("noisezoo", "numpyro", "jax", "arviz-base", "arviz-stats")
 
 
@@ -132,9 +135,27 @@ def save(tree: Any, path: str | Path) -> str:
     return files.through(Path(path), whole)
 
 
+def check(tree: Any, path: Path) -> None:
+    """Raise ValueError if a tree lacks what a judge of it asks for, whatever wrote it to the file `path`."""
+    groups = JUDGED | ({"history": ("log_lik", "kl")} if "guide" in tree.children else {})
+    lacks = [f"{g}/{name}" for g, names in groups.items() for name in names if name not in tree.children.get(g, {})]
+    lacks += [name for name in FACTS if name not in tree.attrs]
+    for group in ("posterior", "predictions"):
+        lacks += [
+            f"{group}/{dim}" for dim in ("chain", "draw") if dim not in tree.children.get(group, xr.Dataset()).sizes
+        ]
+    if "log_q" in (stats := tree.children.get("sample_stats", {})) and "log_p" not in stats:
+        lacks.append("sample_stats/log_p")
+    lacks += [
+        f"a number {k}" for k, v in tree.attrs.items() if k.startswith("seconds_") and isinstance(v, (str, bytes))
+    ]
+    if lacks:
+        raise ValueError(f"{path} is not a fit as noisezoo writes it: it lacks {lacks[0]}; {FIX}")
+
+
 def arrays(ppl: str, *arrays: np.ndarray) -> list[Any]:
-    """Copies of NumPy arrays as arrays of a language."""
-    return [language(ppl).xp.asarray(a, copy=True) for a in arrays]
+    """Copies of NumPy arrays as arrays of a language, floats at least as wide as it computes in by default."""
+    return widened(*(language(ppl).xp.asarray(a, copy=True) for a in arrays))
 
 
 def _original(y: np.ndarray, data: Any) -> np.ndarray:
@@ -234,6 +255,7 @@ def _facts(fit: Fit, data: Any, seed: int, no_prior: str, no_nuts: str) -> dict[
         "strategy": fit.strategy,
         "settings": json.dumps(fit.settings),
         "ppl": fit.ppl,
+        "precision": str(np.result_type(*(v for v in fit.draws.values() if v.dtype.kind == "f"), np.float32)),
         "seed": seed,
         "independent_chains": int(fit.independent_chains),
         "approximation": int(fit.approximation),

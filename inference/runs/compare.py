@@ -11,6 +11,8 @@ from ..judging.datatree import arrays, to_datatree
 from ..judging.diagnose import COLUMNS, diagnose
 from ..judging.verdict import verdict
 from ..strategies.parse import parse
+from ..target.memory import check_memory
+from ..target.precision import in_double
 from ..target.sites import sites_of
 from ..target.support import check_task
 
@@ -32,6 +34,7 @@ def compare(
     *,
     ppl: str = "numpyro",
     seed: int = 0,
+    x64: bool = False,
     progress: bool = True,
 ) -> Comparison:
     """Fit `model` to `data` with every strategy and judge them; the first NUTS is the reference.
@@ -42,13 +45,23 @@ def compare(
     data : a `Data`, from `noisezoo.data.load` or `from_frame`.
     strategies : as on the command line (``"svi:guide=low_rank,nuts"``), or configs by label.
     ppl : ``"numpyro"`` or ``"pyro"``.
+    x64 : compute in double precision; by default in that of the language (see `target.precision`).
 
     A strategy that fails is a row with its reason, and the others go on.  Ctrl-C ends the one that runs; what is
-    finished is returned.  Raises ValueError if the likelihood is not one for the task of the data.
+    finished is returned.  Raises ValueError if the likelihood is not one for the task of the data, or the draws of a
+    strategy do not fit into memory.
     """
     configs = parse(strategies) if isinstance(strategies, str) else dict(strategies)
+    with in_double(ppl, x64):
+        return _compared(model, data, configs, ppl, seed, progress)
+
+
+def _compared(model: Callable, data: Any, configs: dict[str, Any], ppl: str, seed: int, progress: bool) -> Comparison:
     x, y = arrays(ppl, data.x_train, data.y_train)
-    check_task(sites_of(model, x, y).support, data)
+    sites = sites_of(model, x, y)
+    check_task(sites.support, data)
+    for config in configs.values():
+        check_memory(config, sites, ppl)
     trees, failed = {}, {}
     for label, config in configs.items():
         try:

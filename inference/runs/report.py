@@ -14,6 +14,7 @@ from .. import files
 from ..judging.pictures import directions, pictures, weights
 from ..sparsity.pictures import sparsity
 from ..sparsity.summary import judged
+from ..target.precision import SINGLE
 from . import images
 
 
@@ -102,7 +103,7 @@ def page(
         pictures="".join(map(images.figure, drawn)),
         command=html.escape(command(run)),
         settings=_table(("strategy", "settings"), [(k, _pairs(v["settings"])) for k, v in run["fits"].items()]),
-        versions=html.escape(_pairs(run["versions"], " ")),
+        versions=html.escape(_pairs(run["versions"] | {"precision": run.get("precision", SINGLE)}, " ")),
         checksum=html.escape(run["data_sha256"]),
     )
 
@@ -132,12 +133,14 @@ def sparsity_facts(report: dict[str, Any]) -> list[tuple[str, str]]:
 def command(run: dict[str, Any]) -> str:
     """The shell command that does the run again."""
     options = run["options"] | run.get("reading", {})
+    flags = [f"--{name}" for name, value in options.items() if value is True]
     words = [
         (f"--{name.replace('_', '-')}", str(value))
         for name, values in options.items()
+        if values is not True
         for value in (values if isinstance(values, list) else [values])
     ]
-    return shlex.join(["noisezoo", "compare", run["prior"], *itertools.chain(*words)])
+    return shlex.join(["noisezoo", "compare", run["prior"], *itertools.chain(*words), *flags])
 
 
 def verdicts(run: dict[str, Any], table: Any) -> list[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from ...models.ppl import language
 from .. import files
 from ..provenance import checksum, versions
 from ..strategies.parse import parse, settings
+from ..target.precision import in_double, precision
 from . import folder as folder_module
 from . import report
 
@@ -53,12 +54,14 @@ def prepare(
     ppl: str = "numpyro",
     split: int = 0,
     seed: int = 0,
+    x64: bool = False,
     reading: dict[str, Any] | None = None,
     out: Path | None = None,
 ) -> Run:
     """Find what the words mean and make the folder; nothing is computed yet.
 
-    `reading` says how a table of one's own is read: keywords of `noisezoo.data.load`, such as ``drop``.
+    `x64` asks for double precision.  `reading` says how a table of one's own is read: keywords of `noisezoo.data.load`,
+    such as ``drop``.
 
     Raises ValueError, TypeError, ImportError or OSError, each of one sentence, for words that mean nothing, parts that
     do not go together, a file that is not there and a folder that cannot be written.
@@ -73,6 +76,9 @@ def prepare(
     for config in configs.values():
         check_config(config, len(table.y_train))
     model = catalogue.model(weights, net, table.task, len(table.classes))
+    with in_double(ppl, x64):
+        precise = precision(ppl)
+        _check_draws(model, table, ppl, configs)
     options = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
     described = f"{catalogue.described(prior, structure)} {network}"
     complete = prior.partition(":")[0] in catalogue.PRIORS  # it has no structure and no form
@@ -81,7 +87,8 @@ def prepare(
         "title": f"{described}{suffix} on {table.name} in {language(ppl).name}",
         "model": described,
         "prior": prior,
-        "options": {**options, "ppl": ppl, "split": split, "seed": seed},
+        "options": {**options, "ppl": ppl, "split": split, "seed": seed, **({"x64": True} if x64 else {})},
+        "precision": precise,
         "reading": reading or {},
         "understood": datasets.understood(table),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -103,16 +110,39 @@ def prepare(
     return Run(folder, record, model, table, configs)
 
 
+def _check_draws(model: Callable, data: Any, ppl: str, configs: dict[str, Any]) -> None:
+    """Raise ValueError if the draws of a strategy do not fit into memory, before another runs for an hour."""
+    from ..judging.datatree import arrays
+    from ..target.memory import check_memory
+    from ..target.sites import sites_of
+
+    try:
+        sites = sites_of(model, *arrays(ppl, data.x_train[:2], data.y_train[:2]))
+    except Exception:  # what is wrong with the program is the reason why a strategy fails, and is said there
+        return
+    for config in configs.values():
+        check_memory(config, sites, ppl)
+
+
 def run(prepared: Run, progress: bool = True, print_line: Callable[[str], Any] = print) -> Any:
     """Run the strategies one after another, save each fit, then write table, figures and report; returns the table.
 
     Ctrl-C ends the strategy that runs, and the rest is not begun.
     """
     from ..driver.compilation_cache import persistent_cache
+
+    persistent_cache()
+    options = prepared.record["options"]
+    with in_double(options["ppl"], options.get("x64", False)):
+        _fit_all(prepared, progress, print_line)
+    return judge(prepared.folder, prepared.record)
+
+
+def _fit_all(prepared: Run, progress: bool, print_line: Callable[[str], Any]) -> None:
+    """Run the strategies and save their fits, and after each what became of it."""
     from ..driver.fit import fit
     from ..judging.datatree import arrays, save, to_datatree
 
-    persistent_cache()
     record, seed = prepared.record, prepared.record["options"]["seed"]
     x, y = arrays(record["options"]["ppl"], prepared.data.x_train, prepared.data.y_train)
     for label, config in prepared.configs.items():
@@ -133,7 +163,6 @@ def run(prepared: Run, progress: bool = True, print_line: Callable[[str], Any] =
         print_line(f"{label}: {entry['why'] or 'done'} ({time.perf_counter() - began:.0f} s)")
         if entry["status"] in (INTERRUPTED, PART):
             break
-    return judge(prepared.folder, record)
 
 
 def report_again(folder: Path) -> tuple[dict[str, Any], Any]:

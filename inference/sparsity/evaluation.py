@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..judging.accuracy import rmse
 from ..target.numpyro.evaluation import function_of_weights
 from ..target.sites import Arrays
 
@@ -53,7 +54,7 @@ def same(f: np.ndarray, g: np.ndarray) -> bool:
 def error_of(f: np.ndarray, y: np.ndarray) -> float:
     """The `error` of function values `f` against `y`."""
     if f.ndim == 1 and np.issubdtype(y.dtype, np.floating):
-        return float(np.sqrt(np.mean((f.astype(np.float64) - y) ** 2)))
+        return rmse(f[None], y)
     if not np.issubdtype(y.dtype, np.integer):
         raise ValueError(f"y holds {y.dtype} and f has {f.shape[-1]} classes; give class numbers as integers")
     return float(100 * np.mean((f.argmax(axis=-1) if f.ndim == 2 else f > 0) != y))

@@ -3,29 +3,25 @@
 Reading finds whatever is wrong with the file before anything is computed, and says in which table.
 """
 
-import hashlib
 import math
-import tomllib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ...errors import check_seed, check_size, unknown
 from ...models import catalogue
 from ...models.ppl import language
-from .. import files as files_module
 from ..strategies.parse import given, parse
+from . import sources, toml
+from .sources import is_file
 from .store import Cell
+from .toml import check_keys, listed, place, tables, typed
 
 MODEL = {"prior": str, "structure": str, "form": str, "network": str, "sigma0": float, "precision": float}
 STRATEGY = {"with": str, "epochs": int}
 GRID = ("models", "strategies", "data", "splits", "seeds")
-TOP = ("ppl", "models", "strategies", "grid")
+TOP = ("ppl", "x64", "models", "strategies", "data", "grid")
 DEFAULTS = {"structure": "ard", "form": "expanded", "network": "mlp:50", "sigma0": None, "precision": None}
-NAMES = {float: "a number", int: "a whole number", str: "text"}
 MOST = 100_000  # cells of a grid, and of the numbers of its splits and seeds
 MOST_EPOCHS = 10**6
 
@@ -52,31 +48,42 @@ class Strategy:
 class Sweep:
     """What a file asks for: settings of models by name, strategies by name, and the cells, each once.
 
-    `files` has the sha256 of the tables and the noises that are files themselves, `folder` is where they are looked up.
+    `data` has the tables that have a name, and how they are read; `x64` asks for double precision.  `files` has the
+    sha256 of the tables and the noises that are files themselves, `folder` is where they are looked up.
     """
 
     models: dict[str, dict[str, Any]]
     strategies: dict[str, Strategy]
+    data: dict[str, dict[str, Any]]
     cells: tuple[Cell, ...]
     ppl: str
+    x64: bool
     files: dict[str, str]
     folder: Path
     text: str
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides what the sweep computes, as JSON holds it: two files with the same facts are one."""
-        used_models, used_strategies = ({getattr(c, field) for c in self.cells} for field in ("model", "strategy"))
+        models, strategies, data = ({getattr(c, field) for c in self.cells} for field in ("model", "strategy", "data"))
+        named = {name: v for name, v in self.data.items() if name in data}
         return {
             "ppl": self.ppl,
-            "models": {name: v for name, v in self.models.items() if name in used_models},
-            "strategies": {name: s.facts() for name, s in self.strategies.items() if name in used_strategies},
+            **({"x64": True} if self.x64 else {}),
+            **({"data": named} if named else {}),
+            "models": {name: v for name, v in self.models.items() if name in models},
+            "strategies": {name: s.facts() for name, s in self.strategies.items() if name in strategies},
             "files": self.files,
             "cells": [list(cell) for cell in sorted(self.cells)],
         }
 
     def located(self, spec: str) -> str:
         """A data set or a prior by name as it is, one in a file with the whole path."""
-        return str(self.folder / spec) if _is_file(spec) else spec
+        spec = sources.table(self.data, spec)
+        return str(self.folder / spec) if is_file(spec) else spec
+
+    def reading(self, data: str) -> dict[str, Any]:
+        """How a data set is read: keywords of `noisezoo.data.load`."""
+        return sources.reading(self.data, data)
 
 
 def read(path: str | Path) -> Sweep:
@@ -87,73 +94,29 @@ def read(path: str | Path) -> Sweep:
     looked at yet, except for their names.
     """
     path = Path(path)
-    text, content = _toml(path)
+    text, content = toml.read(path)
     with place(str(path)):
-        _check_keys("key", content, TOP)
-        ppl = _typed("ppl", content.get("ppl", "numpyro"), str)
+        check_keys("key", content, TOP)
+        ppl = typed("ppl", content.get("ppl", "numpyro"), str)
         language(ppl)  # is it there?
+        x64 = typed("x64", content.get("x64", False), bool)
     folder = path.resolve().parent
-    models = {k: _model(k, v, folder) for k, v in _tables(path, content, "models", "models.ard").items()}
-    strategies = _tables(path, content, "strategies", "strategies")
+    models = {k: _model(k, v, folder) for k, v in tables(path, content, "models", "models.ard").items()}
+    strategies = tables(path, content, "strategies", "strategies")
     methods = {name: _strategy(name, given) for name, given in strategies.items()}
+    data = sources.named(content.get("data", {}))
     grids = content.get("grid", [])
     if not isinstance(grids, list) or not all(isinstance(grid, dict) for grid in grids):
         raise ValueError(f"{path}: a grid begins with [[grid]], in two brackets")
     if not grids:
         raise ValueError(f"{path} has no [[grid]], so there is nothing to do; add one with data = [...]")
-    cells = {cell: None for i, grid in enumerate(grids) for cell in _cells(f"grid {i + 1}", grid, models, methods)}
-    specs = {settings["prior"] for settings in models.values()} | {cell.data for cell in cells}
-    files = {spec: _checksum(folder, spec) for spec in sorted(specs) if _is_file(spec)}
-    return Sweep(models, methods, tuple(cells), ppl, files, folder, text)
-
-
-def _toml(path: Path) -> tuple[str, dict[str, Any]]:
-    """The text of a file and the tables in it."""
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}; write a sweep as a TOML file")
-    content = files_module.regular(path).read_bytes()
-    try:
-        text = content.decode()
-        return text, tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except ValueError as error:  # TOML's own, or of a number that is too long
-        last = f"at line {len(text.splitlines())}, the end"
-        raise ValueError(f"{path} is not TOML: {str(error).replace('at end of document', last)}") from None
-    except RecursionError:
-        raise ValueError(f"{path} nests too deeply; a sweep has tables in tables, and lists of names") from None
-
-
-@contextmanager
-def place(where: str) -> Iterator[None]:
-    """Put the place in the file before what is wrong there."""
-    try:
-        yield
-    except (ValueError, TypeError, ImportError, OSError) as error:
-        raise ValueError(f"{where}: {error}") from error
-
-
-def _check_keys(kind: str, table: dict[str, Any], allowed: Iterable[str]) -> None:
-    for key in table:
-        if key not in allowed:
-            raise unknown(kind, key, allowed)
-
-
-def _tables(path: Path, content: dict[str, Any], name: str, example: str) -> dict[str, Any]:
-    tables = content.get(name, {})
-    if not isinstance(tables, dict) or not tables:
-        raise ValueError(f"{path} names no {name}; add a table [{example}]")
-    return tables
-
-
-def _typed(key: str, value: Any, kind: type) -> Any:
-    """`value` if it is of this kind; a whole number is a number too, a truth value is neither."""
-    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-        raise ValueError(f"{key} must be {NAMES[kind]}, got {value!r}")
-    try:
-        return kind(value)
-    except OverflowError:
-        raise ValueError(f"{key} is a number of {len(str(value))} digits, more than can be computed with") from None
+    places = [f"grid {i + 1}" for i in range(len(grids))]
+    cells = {
+        cell: None for at, grid in zip(places, grids, strict=True) for cell in _cells(at, grid, models, methods, data)
+    }
+    specs = {settings["prior"] for settings in models.values()} | {sources.table(data, cell.data) for cell in cells}
+    files = {spec: sources.checksum(folder, spec) for spec in sorted(specs) if is_file(spec)}
+    return Sweep(models, methods, data, tuple(cells), ppl, x64, files, folder, text)
 
 
 def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
@@ -161,8 +124,8 @@ def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
     with place(f"[models.{name}]"):
         if not isinstance(settings, dict) or "prior" not in settings:
             raise ValueError('a model is a table with a prior, such as prior = "half_cauchy"')
-        _check_keys("setting of a model", settings, MODEL)
-        complete = DEFAULTS | {key: _typed(key, value, MODEL[key]) for key, value in settings.items()}
+        check_keys("setting of a model", settings, MODEL)
+        complete = DEFAULTS | {key: typed(key, value, MODEL[key]) for key, value in settings.items()}
         for key in ("sigma0", "precision"):
             if complete[key] is not None:
                 check_size(key, complete[key])
@@ -172,7 +135,7 @@ def _model(name: str, settings: Any, folder: Path) -> dict[str, Any]:
 
 def _located(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     prior = settings["prior"]
-    return settings | {"prior": str(folder / prior) if _is_file(prior) else prior}
+    return settings | {"prior": str(folder / prior) if is_file(prior) else prior}
 
 
 def parts(settings: dict[str, Any]) -> tuple[Any, Any]:
@@ -185,14 +148,14 @@ def _strategy(name: str, given: Any) -> Strategy:
     """A strategy from its text, or from a table with its text and epochs."""
     with place(f"[strategies] {name}"):
         if not isinstance(given, dict):
-            return Strategy(_config(_typed(name, given, str)))
-        _check_keys("setting of a strategy", given, STRATEGY)
+            return Strategy(_config(typed(name, given, str)))
+        check_keys("setting of a strategy", given, STRATEGY)
         if "with" not in given:
             raise ValueError('write the strategy as with = "svi:guide=local"')
-        config = _config(_typed("with", given["with"], str))
+        config = _config(typed("with", given["with"], str))
         if "epochs" not in given:
             return Strategy(config)
-        epochs = _typed("epochs", given["epochs"], int)
+        epochs = typed("epochs", given["epochs"], int)
         if not 1 <= epochs < MOST_EPOCHS:
             raise ValueError(f"epochs must be at least 1, and less than {MOST_EPOCHS:,}, got {epochs}")
         if not {"steps", "batch_size"} <= {field.name for field in fields(config)}:
@@ -209,21 +172,23 @@ def _config(text: str) -> Any:
     return next(iter(configs.values()))
 
 
-def _cells(where: str, grid: dict[str, Any], models: dict[str, Any], strategies: dict[str, Any]) -> list[Cell]:
+def _cells(
+    where: str, grid: dict[str, Any], models: dict[str, Any], strategies: dict[str, Any], tables: dict[str, Any]
+) -> list[Cell]:
     """The cells of one grid."""
     with place(where):
-        _check_keys("key of a grid", grid, GRID)
+        check_keys("key of a grid", grid, GRID)
         if "data" not in grid:
             raise ValueError('say on which data, as in data = ["yacht"]')
         names = _chosen("model", grid.get("models", list(models)), models)
         methods = _chosen("strategy", grid.get("strategies", list(strategies)), strategies)
-        data = _listed("data", grid["data"])
+        data = listed("data", grid["data"])
         splits, seeds = (_numbers(key, grid.get(key, 1)) for key in ("splits", "seeds"))
         check_seed(max(seeds))
         if (size := math.prod(map(len, (names, methods, data, splits, seeds)))) > MOST:
             raise ValueError(f"it asks for {size:,} cells, and a grid has {MOST:,} at most; make several sweeps of it")
         for name in data:
-            _check_data(name, max(splits))
+            sources.check(tables, name, max(splits))
     return [
         Cell(model, method, name, split, seed)
         for model in names
@@ -234,14 +199,8 @@ def _cells(where: str, grid: dict[str, Any], models: dict[str, Any], strategies:
     ]
 
 
-def _listed(key: str, given: Any) -> list[str]:
-    if not isinstance(given, list) or not given or not all(isinstance(name, str) for name in given):
-        raise ValueError(f"{key} must be a list of names with one name at least, got {given!r}")
-    return given
-
-
 def _chosen(kind: str, given: Any, available: dict[str, Any]) -> list[str]:
-    for name in _listed("models" if kind == "model" else "strategies", given):
+    for name in listed("models" if kind == "model" else "strategies", given):
         if name not in available:
             raise unknown(kind, name, available)
     return given
@@ -257,33 +216,3 @@ def _numbers(key: str, given: Any) -> list[int]:
     if not isinstance(given, list) and given > MOST:
         raise ValueError(f"{key} = {given} is a count of more than {MOST:,}; write {key} = [{given}] for that one")
     return numbers if isinstance(given, list) else list(range(given))
-
-
-def _is_file(spec: str) -> bool:
-    """Whether a data set or a prior is in a file: ``prices.csv:price``, ``noise.py:function``."""
-    from ...data.reading import TABLE
-
-    return bool(TABLE.fullmatch(spec)) or ".py:" in spec or spec.endswith(".py")
-
-
-def _check_data(name: str, split: int) -> None:
-    """Raise if there is no data set of this name, or no such split of it."""
-    from ...data import CATALOGUE, splits
-    from ...data.loader import no_data
-
-    if not _is_file(name):
-        if name not in CATALOGUE:
-            raise no_data(name)
-        splits.check(name, split, CATALOGUE[name].splits)
-
-
-@lru_cache
-def _checksum(folder: Path, spec: str) -> str:
-    """The sha256 of the file of a data set or a prior."""
-    from ...data.reading import TABLE
-
-    table = TABLE.fullmatch(spec)
-    file = folder / (table["path"] if table else spec if spec.endswith(".py") else spec.rpartition(":")[0])
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no file {file}; paths are relative to the folder of the sweep's file")
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from . import plan as plans
 from . import store, worker
 from .plan import Sweep
 from .store import DONE, FAILED, Cell
+from .toml import place
 from .worker import Job, Result
 
 PATIENCE = 5  # seconds until a scheduler must have answered
@@ -51,8 +52,8 @@ class Plan:
 def prepare(file: str | Path, out: str | Path | None = None, retry: bool = False, cluster: str | None = None) -> Plan:
     """Read a sweep's file, check all there is to check before anything is computed, and make or find its folder.
 
-    Cells that failed are left alone, unless `retry`.  A `cluster` needs Dask.  Raises ValueError, TypeError,
-    ImportError or OSError, each of one sentence.
+    Cells that failed are left alone, unless `retry`.  A `cluster` needs Dask, and must answer.  Raises ValueError,
+    TypeError, ImportError or OSError, each of one sentence.
     """
     from ..provenance import versions
 
@@ -60,6 +61,8 @@ def prepare(file: str | Path, out: str | Path | None = None, retry: bool = False
         raise ImportError(INSTALL)
     sweep = plans.read(file)
     rows = _checked(sweep)
+    if cluster:
+        _client(cluster).close()
     folder = Path(out or Path("runs") / Path(file).stem)
     facts = sweep.facts()
     lock = store.create(folder, facts, {"file": str(file), "text": sweep.text, "versions": versions()})
@@ -86,10 +89,11 @@ def _checked(sweep: Sweep) -> dict[str, int]:
         last[cell.data] = max(cell.split, last.get(cell.data, 0))
     rows = {}
     for name, split in last.items():
-        data = datasets.load(sweep.located(name), split=split)
+        with place(f"[data.{name}]") if name in sweep.data else nullcontext():
+            data = datasets.load(sweep.located(name), split=split, **sweep.reading(name))
         rows[name] = len(data.x_train)
         for model in sorted({cell.model for cell in sweep.cells if cell.data == name}):
-            with plans.place(f"[models.{model}] on {name}"):
+            with place(f"[models.{model}] on {name}"):
                 worker.program(_settings(sweep, model), data.task, len(data.classes))
         for strategy in sorted({cell.strategy for cell in sweep.cells if cell.data == name}):
             size = getattr(sweep.strategies[strategy].config, "batch_size", None)
@@ -112,8 +116,10 @@ def _job(sweep: Sweep, group: tuple[Cell, ...], rows: int) -> Job:
         config.name,
         settings(config),
         sweep.located(cell.data),
+        sweep.reading(cell.data),
         rows,
         sweep.ppl,
+        sweep.x64,
     )
 
 

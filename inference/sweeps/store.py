@@ -39,8 +39,10 @@ def keys(facts: dict[str, Any]) -> dict[Cell, str]:
     for cell in (Cell(*values) for values in facts["cells"]):
         seals.check(cell._asdict(), Cell.__annotations__)
         model, strategy = facts["models"][cell.model], facts["strategies"][cell.strategy]
-        files = [facts["files"].get(spec) for spec in (model["prior"], cell.data)]
-        keys_of[cell] = digest([cell, model, strategy, files, facts["ppl"]])[:16]
+        table = facts.get("data", {}).get(cell.data)
+        files = [facts["files"].get(spec) for spec in (model["prior"], table["table"] if table else cell.data)]
+        said = [*([table] if table else []), *(["x64"] if facts.get("x64") else [])]  # keys without are as they were
+        keys_of[cell] = digest([cell, model, strategy, files, facts["ppl"], *said])[:16]
     return keys_of
 
 

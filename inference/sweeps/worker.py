@@ -30,8 +30,8 @@ class Job(NamedTuple):
     """Cells of one model, strategy, data set and seed.
 
     `model` has the settings of the model, `options` those of the `strategy` for these data; `data` is the data set's
-    name or its file's path, and `rows` are those of a training set.  All of it is plain: whatever unpickles a job does
-    not import JAX.
+    name or its file's path, `reading` how it is read, and `rows` are those of a training set; `x64` asks for double
+    precision.  All of it is plain: whatever unpickles a job does not import JAX.
     """
 
     cells: tuple[Cell, ...]
@@ -39,8 +39,10 @@ class Job(NamedTuple):
     strategy: str
     options: dict[str, Any]
     data: str
+    reading: dict[str, Any]
     rows: int
     ppl: str
+    x64: bool
 
     @property
     def size(self) -> float:
@@ -116,11 +118,12 @@ def claim_device(folder: Path) -> str:
 def run(job: Job) -> list[Result]:
     """Fit and score the cells of a job; one that fails has its reason, and the others go on."""
     from ..driver.compilation_cache import persistent_cache
+    from ..target.precision import in_double
 
     began = time.perf_counter()
     try:
         persistent_cache()
-        with ALONE:
+        with ALONE, in_double(job.ppl, job.x64):
             return _run(job)
     except Exception as error:  # whatever it is, the other jobs go on
         return failed(job, error, time.perf_counter() - began)
@@ -139,7 +142,7 @@ def _run(job: Job) -> list[Result]:
     sets, results = {}, []
     for cell in job.cells:
         try:
-            sets[cell] = datasets.load(job.data, split=cell.split)
+            sets[cell] = datasets.load(job.data, split=cell.split, **job.reading)
         except ValueError as error:  # such as a target that is constant in the training rows of this split
             results.append(_failed(cell, error, 0.0))
     if not sets:

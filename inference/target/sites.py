@@ -27,6 +27,7 @@ class Sites(NamedTuple):
     pays_only : whether its law exists only as what a normal pays for it (the divergence), not for single weights.
     support : of y, a constraint of the language; None where y is no sample site.
     size : how many numbers the latent sites are.
+    kept : how many a draw has: those, and deterministic sites such as weights, but not the function values.
     """
 
     latent: tuple[str, ...]
@@ -37,6 +38,7 @@ class Sites(NamedTuple):
     pays_only: bool = False
     support: Any = None
     size: int = 0
+    kept: int = 0
 
 
 def described(
@@ -50,6 +52,8 @@ def described(
     marks = [mark(site["fn"], site.get("infer") or {}) for site in trace.values() if site["type"] == "sample"]
     improper = next((m for m in marks if m.get("improper")), {"improper": LEARNED} if learned else {})
     support = trace["y"]["fn"].support if trace.get("y", {}).get("type") == "sample" else None
+    made = [name for name, site in without_function(trace).items() if _is_deterministic(site)]
+    size, more = (sum(math.prod(trace[name]["value"].shape) for name in names) for names in (latent, made))
     return Sites(
         latent,
         discrete,
@@ -58,8 +62,14 @@ def described(
         endless,
         bool(improper.get("pays_only")),
         support,
-        sum(math.prod(trace[name]["value"].shape) for name in latent),
+        size,
+        size + more,
     )
+
+
+def _is_deterministic(site: dict[str, Any]) -> bool:
+    """Whether a site of a trace, in either language, is a value that the program records."""
+    return site["type"] == "deterministic" or bool((site.get("infer") or {}).get("_deterministic"))
 
 
 def sites_of(model: Callable, x: Any, y: Any) -> Sites:

@@ -16,7 +16,7 @@ import math
 from functools import cache
 from typing import Any
 
-from ...errors import LEAST, MOST
+from ...errors import LEAST, MOST, check_number
 
 K1, K2, K3 = 0.63576, 1.87320, 1.48695  # Molchanov, Ashukha & Vetrov (2017), eq 14
 DEGREE, SLOPE_DEGREE, CENTRE = 28, 20, 5.0
@@ -117,6 +117,8 @@ def gamma_constant(a: float, b: float) -> float:
 
     Raises ValueError unless a > 1/2, where the mode exists, and b >= 0.
     """
+    check_number("empirical_bayes: a", a)
+    check_number("empirical_bayes: b", b)
     if not 0.5 < a <= MOST:
         raise ValueError(f"empirical_bayes: a must be greater than 1/2, or the precision has no mode, got {a}")
     if b and not LEAST <= b <= MOST:

@@ -18,6 +18,8 @@ def gaussian(network: Network, prior: Prior, precision: tuple[float, float] | fl
     as given (standardised).  The default is weak, an exponential of mean 10.  The Gamma(6, 6) of Hernandez-Lobato &
     Adams (2015) keeps the noise sd above about 0.2 on a few hundred rows, too much for data with little noise.
     """
+    if isinstance(precision, tuple) and len(precision) != 2:
+        raise ValueError(f"precision must be a number, or a pair (a, b) for a Gamma(a, rate b) prior, got {precision}")
     for value in precision if isinstance(precision, tuple) else (precision,):
         check_size("precision", value)
 
@@ -25,4 +27,4 @@ def gaussian(network: Network, prior: Prior, precision: tuple[float, float] | fl
         tau = p.sample("precision", p.dist.Gamma(*precision)) if isinstance(precision, tuple) else precision
         return lambda f, y: p.sample("y", p.dist.Normal(f, tau**-0.5), obs=y)
 
-    return model_of(network, prior, 1, outcome)
+    return model_of(network, prior, 1, outcome, likelihood="gaussian")

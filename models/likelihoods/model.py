@@ -9,18 +9,27 @@ Sites: those of the network, ``f`` (deterministic), the observed ``y``, and ``pr
 """
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
+from ...errors import check_number
 from ..networks.layers import Network
 from ..ppl import ppl
+from ..ppl.named import name_of, named
 from ..weights.parametrisation import Prior
 
 Model = Callable[..., Any]
 
 
-def model_of(network: Network, prior: Prior, out: int, outcome: Callable, event: tuple[int, ...] = ()) -> Model:
-    """The program of an `outcome` ``p -> (f, y) -> None``; one row of y has the shape `event`."""
+def model_of(
+    network: Network, prior: Prior, out: int, outcome: Callable, event: tuple[int, ...] = (), likelihood: str = "model"
+) -> Model:
+    """The program of an `outcome` ``p -> (f, y) -> None``; one row of y has the shape `event`.
 
+    It is called by its parts, as ``gaussian(mlp:50, half_cauchy ard expanded)`` is.
+    """
+
+    @named(f"{likelihood}({name_of(network)}, {name_of(prior)})")
     def model(x: Any, y: Any = None, batch_size: int | None = None) -> Any:
         p = ppl(x) if y is None else ppl(x, y)
         _check_rows(x, y, batch_size, event)
@@ -45,5 +54,7 @@ def _check_rows(x: Any, y: Any, batch_size: int | None, event: tuple[int, ...]) 
         raise ValueError(f"x must have shape (rows, features), got {tuple(x.shape)}")
     if y is not None and tuple(y.shape) != (x.shape[0], *event):
         raise ValueError(f"y must have shape {(x.shape[0], *event)} to go with x, got {tuple(y.shape)}")
+    if batch_size is not None:
+        check_number("batch_size", batch_size, Integral)
     if batch_size is not None and not 0 < batch_size <= x.shape[0]:
         raise ValueError(f"batch_size must lie between 1 and the {x.shape[0]} rows, got {batch_size}")

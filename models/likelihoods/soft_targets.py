@@ -2,8 +2,10 @@
 
 import math
 from functools import cache
+from numbers import Integral
 from typing import Any
 
+from ...errors import check_number
 from ..networks.layers import Network
 from ..ppl import PPL
 from ..weights.parametrisation import Prior
@@ -20,6 +22,8 @@ def soft_targets(network: Network, prior: Prior, classes: int, temperature: floa
 
     Source: Hinton, Vinyals & Dean (2015), section 2; the T^2 keeps the size of the gradient.
     """
+    check_number("classes", classes, Integral)
+    check_number("temperature", temperature)
     if classes < 2:
         raise ValueError(f"soft targets need at least 2 classes, got {classes}")
     if not 0 < temperature < math.inf:
@@ -35,4 +39,4 @@ def soft_targets(network: Network, prior: Prior, classes: int, temperature: floa
 
         return observe
 
-    return model_of(network, prior, classes, outcome, (classes,))
+    return model_of(network, prior, classes, outcome, (classes,), likelihood="soft_targets")

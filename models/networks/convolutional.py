@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from ..ppl import PPL
+from ..ppl.named import named
 from ..unsampled.action import linear
 from ..weights.parametrisation import Prior
 from .layers import Network, bias_site, conv, layer, max_pool, per_unit, relu
@@ -20,6 +21,7 @@ def lenet5() -> Network:
     20 kernels of 5 x 5, pool, 50 of 5 x 5, pool, 500 units; no padding, pools of 2 x 2.  Images of at least 16 x 16.
     """
 
+    @named("lenet5")
     def network(p: PPL, x: Any, prior: Prior, out: int) -> Any:
         h = _images(p.xp, x, "lenet5", 16)
         h = _convolution(p, h, prior, "layer0", 20, size=5, padding="valid", pool=True)
@@ -38,6 +40,7 @@ def alexnet() -> Network:
     512 units and the output.  ReLU after every hidden layer.  Images of at least 8 x 8.
     """
 
+    @named("alexnet")
     def network(p: PPL, x: Any, prior: Prior, out: int) -> Any:
         h = _images(p.xp, x, "alexnet", 8)
         for i, (channels, pool) in enumerate(((64, True), (192, True), (384, False), (256, False), (256, True))):
@@ -61,6 +64,7 @@ def vgg() -> Network:
     prior N(1, 1), and shifted by the layer's bias.
     """
 
+    @named("vgg")
     def network(p: PPL, x: Any, prior: Prior, out: int) -> Any:
         h, number = _images(p.xp, x, "vgg", 32), 0
         for group in VGG:

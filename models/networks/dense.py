@@ -5,6 +5,7 @@ from typing import Any
 
 from ...errors import unknown
 from ..ppl import PPL
+from ..ppl.named import named
 from ..weights.parametrisation import Prior
 from .layers import ACTIVATIONS, Network, layer
 
@@ -17,7 +18,9 @@ def mlp(*widths: int, activation: str = "tanh", bias: bool = True) -> Network:
 
     ``activation`` is ``"tanh"`` or ``"relu"``.  Raises ValueError for widths that are not positive.
     """
-    return _stack(widths, activation, bias, residual=False)
+    settings = f",activation={activation}" * (activation != "tanh") + ",bias=0" * (not bias)
+    name = f"mlp:{'-'.join(map(str, widths))}{settings}" if widths else f"linear{settings}"
+    return named(name)(_stack(widths, activation, bias, residual=False))
 
 
 @cache
@@ -27,7 +30,10 @@ def residual_mlp(*widths: int, activation: str = "relu", bias: bool = True) -> N
     Source: Nalisnick, Hernandez-Lobato & Smyth (2019), where the first hidden layer is not residual.  A layer of weight
     zero still adds f(b): only without biases does its input go through unchanged, as in stochastic depth.
     """
-    return _stack(widths, activation, bias, residual=True)
+    settings = f",activation={activation}" * (activation != "relu") + ",bias=0" * (not bias)
+    return named(f"residual_mlp:{'-'.join(map(str, widths))}{settings}")(
+        _stack(widths, activation, bias, residual=True)
+    )
 
 
 @cache

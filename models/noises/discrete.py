@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
-from ...errors import LEAST
+from ...errors import LEAST, check_number
 from ..ppl import PPL
 from .noise import GSM, Noise, scipy_law
 
@@ -13,6 +13,7 @@ from .noise import GSM, Noise, scipy_law
 @cache
 def bernoulli(p: float = 0.5) -> Noise:
     """Dropout: lambda ~ Bernoulli(p), `p` the probability to keep; the prior is a spike at 0 and a Gaussian slab."""
+    check_number("bernoulli: p", p)
     if not LEAST <= p <= 1:
         raise ValueError(f"bernoulli: p, the probability to keep a unit, must lie in (0, 1], got {p}")
 

@@ -4,6 +4,7 @@ import math
 from functools import cache
 from typing import Any
 
+from ...errors import check_number
 from ..laws import m_steps as steps
 from ..ppl import PPL
 from .noise import GSM, SHRINKAGE, Noise, check_positive, row_of_one, scale_site, scipy_law
@@ -167,6 +168,7 @@ def beta(a: float = 0.5, b: float = 0.5) -> Noise:
 @cache
 def log_normal(loc: float = 0.0, scale: float = 1.0) -> Noise:
     """log lambda ~ N(loc, scale^2)."""
+    check_number("log_normal: loc", loc)
     if not abs(loc) <= LARGEST_LOG:
         raise ValueError(f"log_normal: loc, a logarithm, must lie between -{LARGEST_LOG} and {LARGEST_LOG}, got {loc}")
     check_positive("log_normal", scale=scale)

@@ -18,6 +18,7 @@ from typing import Any
 from ...errors import unknown
 from ..noises.improper import log_uniform_weight
 from ..ppl import PPL
+from ..ppl.named import named
 from ..unsampled.rotated import Rotated
 from ..weights.direction_noise import plane_site, recorded
 from ..weights.parametrisation import Prior
@@ -38,6 +39,7 @@ def prior(magnitude: str = "log_uniform", over: str = "outputs") -> Prior:
     if magnitude not in MAGNITUDES:
         raise unknown("law of the magnitude", magnitude, MAGNITUDES)
 
+    @named(f"direction_magnitude:magnitude={magnitude},over={over}")
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         check_entries(name, shape, over)
         count = units(shape, over)

@@ -19,6 +19,7 @@ from typing import Any
 from ..laws import divergences
 from ..noises import Noise, gamma_precision
 from ..ppl import PPL
+from ..ppl.named import named
 from ..weights import parametrisation
 from ..weights.parametrisation import Prior
 from ..weights.structure import iid
@@ -37,6 +38,7 @@ def prior(a: float = 1.0, b: float = 0.0) -> Prior:
     """
     constant = divergences.gamma_constant(a, b)
 
+    @named(f"empirical_bayes:a={a:g},b={b:g}")
     def sampled(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         half_log_2_pi_e = 1.4189385332046727
 

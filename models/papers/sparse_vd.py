@@ -14,6 +14,7 @@ from typing import Any
 
 from ..noises.improper import log_uniform_weight
 from ..ppl import PPL
+from ..ppl.named import named
 from ..weights.parametrisation import Prior
 from . import Equation, Paper, Site
 
@@ -26,6 +27,7 @@ def prior(approximate: bool = False) -> Prior:
     is published, in place of the exact one.
     """
 
+    @named("sparse_vd:approximate=1" if approximate else "sparse_vd")
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         law, infer = log_uniform_weight(p, approximate)
         return p.sample(f"{name}.weight", law.expand(shape).to_event(len(shape)), infer=infer)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import check_size, unknown
 from ..noises import Noise, gamma_dropout, gaussian_dropout
 from ..ppl import PPL
+from ..ppl.named import named
 from ..unsampled.per_row import PerRow
 from ..unsampled.rotated import Rotated, vector_axes
 from ..unsampled.signal import DENSE, Signal
@@ -60,6 +61,7 @@ def direction_noise(
         if on != "weights":
             raise ValueError(f"{law.name} is defined for weights; leave out on={on}, or use projected or tangent")
 
+    @named(f"{law.name if law else 'weight_norm'}:on={on},over={over}")
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         if on != "weights" and len(shape) != 2:
             raise ValueError(DENSE)

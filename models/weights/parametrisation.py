@@ -21,6 +21,7 @@ from typing import Any
 from ...errors import check_size, unknown
 from ..noises import Noise, as_noise
 from ..ppl import PPL
+from ..ppl.named import name_of, named
 from ..unsampled.local_reparameterisation import Unsampled
 from ..unsampled.per_row import PerRow
 from . import weight_norm
@@ -62,9 +63,11 @@ def prior(
         check_size("sigma0", sigma0)
     if form == "hierarchical" and noise.discrete:
         raise ValueError(f"{noise.name} has scales of exactly zero, where N(0, 0) has no density; use form='expanded'")
+    name = f"{noise} {name_of(structure)} {form}"
     if form == "marginal":
-        return _marginal(noise, structure, sigma0)
+        return named(name)(_marginal(noise, structure, sigma0))
 
+    @named(name)
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         s0 = _width(sigma0, shape)
         scale = structure(p, f"{name}.scale", noise, shape)
@@ -86,6 +89,7 @@ def normal(sigma0: float | None = None) -> Prior:
     if sigma0 is not None:
         check_size("sigma0", sigma0)
 
+    @named("normal" if sigma0 is None else f"normal:sigma0={sigma0:g}")
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         law = p.dist.Normal(0.0, _width(sigma0, shape))
         return p.sample(f"{name}.weight", law.expand(shape).to_event(len(shape)))
@@ -129,7 +133,7 @@ def _marginal(noise: Noise, structure: Structure, sigma0: float | None) -> Prior
 
     else:
         raise ValueError(
-            f"{noise.name} with structure {structure.__name__} has no marginal that both languages can sample; "
+            f"{noise.name} with structure {name_of(structure)} has no marginal that both languages can sample; "
             "use form='hierarchical' or form='expanded'"
         )
     return weight

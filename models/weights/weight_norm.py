@@ -21,6 +21,7 @@ from typing import Any
 
 from ...errors import unknown
 from ..ppl import PPL
+from ..ppl.named import named
 from ..ppl.sphere import normalised
 from ..unsampled.rotated import vector_axes
 
@@ -33,6 +34,7 @@ def prior(over: str = "outputs") -> Any:
     """The prior ``(p, name, shape) -> weight`` without noise; `over` is ``"outputs"`` or ``"inputs"``."""
     check_over(over)
 
+    @named(f"weight_norm:over={over}")
     def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
         g = magnitude(p, name, shape, over)
         return p.deterministic(f"{name}.weight", wide(g, shape, over) * direction(p, name, shape, over))

@@ -166,6 +166,7 @@ STRATEGY = {
         "nuts:target_accept=1": "between 0 and 1",
         "mclmc:warmup=10": "at least 1000",
     },
+    **{"nuts:draws=2e9": "; lower draws", "svi,sgld:draws=2e9": "sgld: 2,000,000,000 draws of 4 chains, each of "},
     **{"sgld:decay=1,schedule=cyclical": "leave it out", "sgld:explore=0.5": "set schedule=cyclical"},
     **{"sgld:schedule=cyclical,thin=1": "raise thin", "sgld:preconditioner=adam": "unknown preconditioner"},
     **{"svi:batch_size=1000": "batch_size 1000 is more than", "svi:plane=rows": "is a setting of the guide local"},

@@ -39,6 +39,31 @@ def test_compare_leaves_a_folder_that_tells_all(finished):
     assert run["fits"]["svi"]["settings"]["steps"] == 50
 
 
+def test_double_precision_from_the_command_line(compare, finished, noisezoo, tmp_path):
+    from noisezoo.inference.target.precision import precision
+    from noisezoo.inference.target.warm_start import load
+
+    folder = tmp_path / "double"
+    compare(folder, "--x64", "--form", "hierarchical", with_="svi:guide=local,steps=20,draws=20")
+    record, tree = json.loads((folder / "run.json").read_text()), load(folder / "svi-local.nc")
+    assert record["precision"] == tree.attrs["precision"] == "float64" and record["options"]["x64"] is True
+    assert {v.dtype.name for group in ("posterior", "guide") for v in tree[group].data_vars.values()} == {"float64"}
+    assert precision("numpyro") == "float32"
+    report = (folder / "report.html").read_text()
+    assert "precision float64" in report
+    assert "--split 0 --seed 0 --x64</pre>" in report
+    assert "net:" in noisezoo("trim", folder)  # in single precision: so are the files of a net
+    assert "table:" in noisezoo("prune", folder, "--no-progress", "--rules", "magnitude")
+    sgld = "sgld:warmup=20,draws=20,thin=1,chains=1,start="
+    compare(tmp_path / "on", "--x64", with_=f"{sgld}{finished[0] / 'svi.nc'}")  # from a fit of the other precision
+    compare(tmp_path / "back", "--form", "hierarchical", with_=f"{sgld}{folder / 'svi-local.nc'}")
+    for name, expected in (("on", "float64"), ("back", "float32")):
+        record = json.loads((tmp_path / name / "run.json").read_text())
+        assert record["precision"] == expected and ("x64" in record["options"]) == (name == "on")
+        draws = load(tmp_path / name / "sgld.nc")["posterior"].data_vars
+        assert {values.dtype.name for values in draws.values()} == {expected}
+
+
 def test_the_same_words_give_the_same_draws(compare, finished, tmp_path):
     from noisezoo.inference.target.warm_start import load
 

@@ -178,3 +178,37 @@ def test_every_network_example_works_and_every_form_is_explained():
     for example in catalogue.EXAMPLES:
         assert callable(catalogue.network(example))
     assert set(catalogue.FORM_MEANINGS) == set(FORMS)
+
+
+NETWORK_NAMES = ("linear", "mlp:50-50,activation=relu", "residual_mlp:5,bias=0", "lenet5", "alexnet", "vgg")
+
+
+@pytest.mark.parametrize("name", NETWORK_NAMES)
+def test_a_network_is_shown_by_its_name(name):
+    assert repr(catalogue.network(name)).startswith(f"<function {name} at ")
+
+
+@pytest.mark.parametrize("name", catalogue.PRIORS)
+def test_no_prior_is_shown_by_where_it_was_made(name):
+    shown = repr(catalogue.prior(f"{name}:alpha=0.1" if name in catalogue.ROTATIONS else name))
+    made_of = {"scale_mixture": "bernoulli", "structured_shrinkage": "inverse_gamma", "student_t": "gamma_precision"}
+    assert shown.startswith(f"<function {made_of.get(name, name)}") and "locals" not in shown
+
+
+def test_a_model_is_shown_by_its_parts():
+    network = catalogue.network("mlp:50")
+    for form in ("expanded", "hierarchical", "marginal"):
+        weights = catalogue.prior("inverse_gamma:a=2", "iid", form)
+        for task, likelihood in (("regression", "gaussian"), ("binary", "bernoulli"), ("categorical", "categorical")):
+            shown = repr(catalogue.model(weights, network, task, 3))
+            assert shown.startswith(f"<function {likelihood}(mlp:50, inverse_gamma(a=2, b=3) iid {form}) at "), shown
+
+
+def test_parts_of_ones_own_need_no_name():
+    class Own:
+        def __call__(self, p, name, noise, shape):
+            return noise(p, name, ())
+
+    assert prior(noises.half_cauchy(), Own()).__name__ == "half_cauchy(scale=1) Own expanded"
+    with pytest.raises(ValueError, match="with structure Own has no marginal"):
+        prior(noises.half_cauchy(), Own(), "marginal")

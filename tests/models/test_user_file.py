@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import jax.numpy as jnp
 import pytest
@@ -10,7 +11,9 @@ from noisezoo.errors import sentence
 from noisezoo.inference.driver.fit import fit
 from noisezoo.inference.strategies.parse import parse
 from noisezoo.models import catalogue
+from noisezoo.models.ppl import language as language_of
 from noisezoo.models.ppl import ppl
+from noisezoo.models.ppl.programs import simulate
 from noisezoo.models.weights.parametrisation import prior
 
 BODIES = {
@@ -66,10 +69,32 @@ def test_ctrl_c_ends_a_file_that_loops(tmp_path, when, command):
     code = f"{listen}; from noisezoo.cli import app; app()"
     words = [sys.executable, "-c", code, command, f"{tmp_path}/mine.py:mine"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stderr is not None
     for _ in range(1 + ("run" in when)):
-        assert process.stdout.readline() == "in\n"
+        assert process.stderr.readline() == "in\n"
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in output + errors
+
+
+def test_what_a_file_prints_goes_to_stderr(tmp_path, capsys, language):
+    (tmp_path / "mine.py").write_text(
+        "print('imported')\n\ndef mine(p, name, shape):\n    print('run')\n"
+        "    return p.sample(name, p.dist.HalfNormal(1.0).expand(shape).to_event(len(shape)))\n"
+    )
+    noise = catalogue.noise(f"{tmp_path}/mine.py:mine")
+    program = catalogue.model(prior(noise), catalogue.network("linear"), "regression")
+    simulate(program, 0, language_of(language).xp.ones((4, 2)))
+    print("a table")
+    said = capsys.readouterr()
+    assert said.out == "a table\n" and said.err.splitlines() == ["imported", "run"]
+
+
+def test_two_threads_that_print_leave_stdout_where_it_is(tmp_path):
+    (tmp_path / "mine.py").write_text("import time\ndef mine(p, name, shape):\n    time.sleep(shape)\n")
+    noise, before = catalogue.noise(f"{tmp_path}/mine.py:mine"), sys.stdout
+    with ThreadPoolExecutor(2) as pool:  # the second begins within the first, and ends after it
+        list(pool.map(lambda seconds: noise.program(None, "scale", seconds), [0.05, 0.1]))
+    assert sys.stdout is before

@@ -47,7 +47,8 @@ def start(model: Callable, sites: Sites, key: Any, x: Any, y: Any, path: str | N
     if path:
         from ..warm_start import means
 
-        values = {k: jnp.asarray(v) for k, v in means(path, {k: v.shape for k, v in values.items()}).items()}
+        found = means(path, {k: v.shape for k, v in values.items()})
+        values = {k: jnp.asarray(found[k], v.dtype) for k, v in values.items()}  # a fit of the other precision, too
     return unconstrain_fn(model, (x, y), {}, values)
 
 

@@ -20,8 +20,10 @@ def is_countable(law: Any) -> bool:
     with jax.ensure_compile_time_eval():
         try:
             values = np.ravel(law.enumerate_support(expand=False))
-        except (NotImplementedError, TypeError, jax.errors.TracerArrayConversionError):
-            return False  # as of Binomials that differ in their number of trials
+        # The law has no such list (Binomials that differ in their number of trials), or JAX cannot make it yet: what it
+        # depends on, such as that number, is another site's or, under jit, any array.  Any other error is a law's own.
+        except (NotImplementedError, jax.errors.JAXTypeError):
+            return False
     return np.array_equal(values, np.arange(len(values)))
 
 

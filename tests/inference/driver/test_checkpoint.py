@@ -19,6 +19,7 @@ from noisezoo.inference.driver.records import Records
 from noisezoo.inference.strategies import STRATEGIES
 from noisezoo.inference.strategies.guides import GUIDES
 from noisezoo.inference.strategies.parse import parse, svi
+from noisezoo.inference.target.precision import in_double
 from noisezoo.models import likelihoods, noises
 from noisezoo.models.networks import mlp
 from noisezoo.models.weights.parametrisation import prior
@@ -224,6 +225,22 @@ def test_a_checkpoint_of_other_settings_data_or_seed_is_refused(what, changed, t
     fit(program, **given, progress=False, checkpoint=path)
     with pytest.raises(ValueError, match=rf"another run \(not the same .*{what}"):
         fit(program, **given | changed, progress=False, checkpoint=path)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_checkpoint_of_the_other_precision_is_refused(tmp_path, first):
+    path, x, y = tmp_path / "state", *data()
+    program = model()
+    with in_double("numpyro", first):
+        fit(program, BASE, jnp.asarray(x), jnp.asarray(y), progress=False, checkpoint=path)
+    before = path.read_bytes()
+    said = r"^.*state is of another run \(not the same precision\); delete it or name another$"
+    with in_double("numpyro", not first), pytest.raises(ValueError, match=said):
+        fit(program, BASE, jnp.asarray(x), jnp.asarray(y), progress=False, checkpoint=path)
+    assert path.read_bytes() == before
+    with in_double("numpyro", first):  # and one that goes on is in the precision it was in
+        resumed = fit(program, BASE, jnp.asarray(x), jnp.asarray(y), progress=False, checkpoint=path)
+    assert {v.dtype.name for v in resumed.draws.values()} == {"float64" if first else "float32"}
 
 
 def test_a_checkpoint_of_other_versions_is_refused(tmp_path, monkeypatch):

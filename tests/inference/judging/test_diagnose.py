@@ -22,11 +22,13 @@ from exact_fits import (
 )
 from linear_model import PRECISION, SIGMA0, data
 from made_trees import made_tree
+from noisezoo.inference.judging import accuracy
 from noisezoo.inference.judging.accuracy import calibration_error
 from noisezoo.inference.judging.datatree import to_datatree
 from noisezoo.inference.judging.diagnose import diagnose
 from noisezoo.inference.judging.psis import EQUAL, _khat
 from noisezoo.inference.judging.verdict import verdict
+from noisezoo.inference.sparsity import evaluation
 from scipy.stats import multivariate_normal, norm
 
 FOUND = exact_data()
@@ -46,6 +48,26 @@ def reference():
 @pytest.fixture(scope="module")
 def exact(reference):
     return diagnose(reference)
+
+
+@pytest.mark.parametrize("size", [1e18, 1e30, 1e38])
+def test_values_that_are_far_off_are_judged_without_a_warning(size):
+    fit = nuts(FOUND)
+    far = {name: (size * values).astype(np.float32) for name, values in fit.draws.items()}
+    row = diagnose(tree(replace(fit, draws=far), FOUND))
+    f = Y_SCALE * FOUND.x_test.astype(float) @ far["layer0.weight"].astype(float).mean((0, 1))[:, 0]
+    finite = size < 1e38  # of f in single precision
+    assert row["rmse"] == (pytest.approx(np.sqrt(np.mean(f**2)), rel=0.2) if finite else np.inf)
+    assert np.isinf(row["mlpd"]) == (size > 1e20)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1e30, 1e30), (1e160, np.inf), (1e308, np.inf)])
+def test_rmse_of_any_size_has_no_warning(size, expected):
+    f, y = np.full((20, 3), size), np.zeros(3)
+    found = accuracy.regression(y, f, f, 0 * f)
+    assert found["rmse"] == accuracy.rmse(f, y) == accuracy.error_and_density(y, f, 0 * f)["rmse"]
+    assert found["rmse"] == pytest.approx(expected) and found["mae"] == pytest.approx(size if size < 1e300 else np.inf)
+    assert evaluation.error_of(f[0], y) == pytest.approx(expected)
 
 
 def judged(fit, reference=None, trusted=True):

@@ -69,6 +69,33 @@ def test_a_file_outside_is_neither_read_nor_written(made, name):
     assert everything(made.parent) == before
 
 
+LACKS = {  # a group of a tree, and what becomes of it
+    "predictions/y": ("predictions", lambda group: None),
+    "predictions/draw": ("predictions", lambda group: group.isel(draw=0)),
+    "predictions_constant_data/y": ("predictions_constant_data", lambda group: None),
+    "history/log_lik": ("guide", lambda group: xr.Dataset()),
+    "sample_stats/log_p": ("sample_stats", lambda group: xr.Dataset({"log_q": (("chain", "draw"), np.ones((4, 200)))})),
+    "prior_note": ("", lambda attrs: attrs.pop("prior_note")),
+    "a number seconds_sample": ("", lambda attrs: attrs.update(seconds_sample="long")),
+}
+
+
+@pytest.mark.parametrize("what", LACKS)
+def test_a_sealed_fit_that_lacks_a_part_is_one_sentence(made, what):
+    tree = warm_start.load(made / "svi.nc").copy(deep=True)
+    name, change = LACKS[what]
+    group = change(tree[name].to_dataset() if name in tree.children else tree.attrs)
+    if name and group is None:
+        del tree[name]
+    elif name:
+        tree[name] = xr.DataTree(group)
+    changed(made, sha256=datatree.save(tree, made / "svi.nc"))
+    with pytest.raises(
+        ValueError, match=f"svi.nc is not a fit as noisezoo writes it: it lacks {what}; run the fit again$"
+    ):
+        run.report_again(made)
+
+
 @pytest.mark.parametrize("name", ["svi.nc", "run.json"])
 def test_a_link_out_of_the_folder_is_refused(made, name):
     outside = made.parent / "somewhere"

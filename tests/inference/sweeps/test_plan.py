@@ -79,9 +79,61 @@ def test_the_order_of_a_file_does_not_matter_and_its_settings_do(file):
 def test_a_table_that_changed_is_other_data(file, tmp_path):
     before = keys(plan.read(file(GOOD)).facts())
     (tmp_path / "mine.csv").write_text("x,y\n1,3\n")
-    plan._checksum.cache_clear()
     after = keys(plan.read(file(GOOD)).facts())
     assert {cell.data for cell in before if before[cell] != after[cell]} == {"mine.csv:y"}
+
+
+NAMED = GOOD.replace('"mine.csv:y"', '"mine"').replace(
+    "[[grid]]", '[data.mine]\ntable = "mine.csv:y"\ndrop = ["id"]\ntest_fraction = 0.5\n[[grid]]', 1
+)
+
+
+def test_a_table_with_a_name_says_how_it_is_read(file, tmp_path):
+    found, plain = plan.read(file(NAMED)), plan.read(file(GOOD)).facts()
+    assert found.located("mine") == str(tmp_path.resolve() / "mine.csv:y")
+    assert found.reading("mine") == {"drop": ["id"], "test_fraction": 0.5} and found.reading("yacht") == {}
+    facts = found.facts()
+    assert facts["files"] == plain["files"] and "data" not in plain and "x64" not in plain  # keys are as they were
+    ours, theirs, before = keys(facts), keys(plan.read(file(NAMED.replace("0.5", "0.4"))).facts()), keys(plain)
+    assert {cell.data for cell in ours if ours[cell] not in theirs.values()} == {"mine"}
+    assert all(before[cell] == key for cell, key in ours.items() if cell.data == "yacht")
+    (tmp_path / "mine.csv").write_text("x,y\n1,3\n")
+    after = keys(plan.read(file(NAMED)).facts())
+    assert {cell.data for cell in ours if ours[cell] != after[cell]} == {"mine"}
+
+
+def test_double_precision_is_another_sweep(file):
+    double = plan.read(file(f"x64 = true\n{GOOD}"))
+    assert double.x64 and not plan.read(file(f"x64 = false\n{GOOD}")).x64
+    ours, theirs = keys(double.facts()), keys(plan.read(file(GOOD)).facts())
+    assert ours.keys() == theirs.keys() and not set(ours.values()) & set(theirs.values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('table = "mine.csv:y"', "", r"\[data.mine\]: say which table it is"),
+        (
+            'table = "mine.csv:y"',
+            'table = "mine.xlsx:y"',
+            r"\[data.mine\]: table is a file and its target, .*mine.xlsx",
+        ),
+        ('table = "mine.csv:y"', 'table = "yacht"', r"\[data.mine\]: table is a file and its target, .*'yacht'"),
+        ('table = "mine.csv:y"', 'table = "none.csv:y"', "there is no file .*none.csv"),
+        ("drop =", "dorp =", r"\[data.mine\]: unknown setting of a table 'dorp'; did you mean 'drop'"),
+        ('["id"]', '"id"', r"\[data.mine\]: drop must be a list of names"),
+        ("0.5", '"half"', r"\[data.mine\]: test_fraction must be a number, got 'half'"),
+        ("[data.mine]", "[data.yacht]", r"\[data.yacht\]: yacht is a data set of the list already"),
+        ('"yacht", "mine"', '"yacht", "mien"', "grid 1: unknown data set 'mien'; did you mean 'mine'"),
+        ("[data.mine]", "[[data]]", r"\[data\]: a table of your own is \[data.NAME\]"),
+        ("\n[models.ard]", "x64 = 1\n[models.ard]", "s.toml: x64 must be true or false, got 1"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_one_sentence(file, old, new, said):
+    assert old in NAMED
+    with pytest.raises((ValueError, FileNotFoundError), match=said) as error:
+        plan.read(file(NAMED.replace(old, new, 1)))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

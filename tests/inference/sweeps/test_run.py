@@ -13,6 +13,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,6 +107,25 @@ def test_cells_have_the_scores_that_compare_gives(file, tmp_path):
     assert any("Cells not to be believed as they are" in line for line in report_lines(tmp_path / "out"))
     diverging = dataclasses.replace(alone, stats={"diverging": np.ones((4, 20), bool)})
     assert worker.score(diverging, program, data, 0)["divergences"] == 80
+
+
+def test_a_table_is_read_as_its_file_says_and_computed_in_double_precision(file, tmp_path, monkeypatch):
+    path = file(data='["mine"]', splits=1)
+    table = pd.read_csv(tmp_path / "mine.csv").assign(id=[f"row {i}" for i in range(40)])
+    table.to_csv(tmp_path / "mine.csv", index=False, sep=";")
+    named = '[data.mine]\ntable = "mine.csv:y"\nsep = ";"\ndrop = ["id"]\ntest_fraction = 0.25\n[[grid]]'
+    path.write_text("x64 = true\n" + path.read_text().replace("[[grid]]", named))
+    seen, score = [], worker.score
+    monkeypatch.setattr(worker, "score", lambda fit, *of: seen.append((fit, of[1])) or score(fit, *of))
+    assert run(path, tmp_path / "out")[0] == {"done": 1}
+    ((fit, data),) = seen
+    assert data.features == ("a", "b") and len(data.y_test) == 10
+    assert {values.dtype for values in fit.draws.values()} == {np.dtype("float64")}
+    assert jnp.ones(1).dtype == "float32"  # as before
+    path.write_text(path.read_text().replace('["id"]', '["idd"]'))
+    with pytest.raises(ValueError, match=r"^\[data.mine\]: .*'idd'"):
+        sweep.prepare(path, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_classes_have_accuracy(file, tmp_path):
@@ -363,9 +383,11 @@ def test_a_worker_of_a_cluster_that_is_killed_loses_nothing(file, tmp_path):
 def test_no_scheduler_there(file, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr(sweep, "PATIENCE", 1)
-    with pytest.raises(
-        OSError, match="no Dask scheduler answers at tcp://127.0.0.1:9: start one with 'dask scheduler'"
-    ):
+    said = "no Dask scheduler answers at tcp://127.0.0.1:9: start one with 'dask scheduler'"
+    with pytest.raises(OSError, match=said):
+        sweep.prepare(file(), tmp_path / "out", cluster="tcp://127.0.0.1:9")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(OSError, match=said):  # nor where it went away since
         sweep.run(sweep.prepare(file(), tmp_path / "out"), cluster="tcp://127.0.0.1:9", progress=False)
 
 

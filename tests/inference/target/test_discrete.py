@@ -63,3 +63,31 @@ def test_what_gibbs_steps_cannot_go_through_is_refused(law):
         ValueError, match="^nuts goes through the values of a discrete scale, and those of scale are not"
     ):
         fit(program, NUTS(), X, Y, progress=False)
+
+
+def test_a_list_of_values_that_is_not_known_yet_is_none():
+    laws = [  # by what is not known: their number, or the values themselves
+        lambda n: dist.Binomial(total_count=n.astype(int), probs=0.5),
+        lambda n: dist.DiscreteUniform(0, n.astype(int)),
+        lambda n: Listed(lambda: n * jnp.arange(3)),
+    ]
+    found = []
+    for law in laws:
+        jax.eval_shape(lambda n, law=law: found.append(is_countable(law(n))) or n, 2.0)
+    assert found == [False, False, False] and is_countable(Listed(lambda: jnp.arange(3)))
+
+
+def test_a_mistake_in_a_law_of_ones_own_is_not_taken_for_an_answer():
+    with pytest.raises(TypeError, match="can only concatenate"):
+        is_countable(Listed(lambda: "0" + 1))
+
+
+class Listed(dist.BernoulliProbs):
+    """A law with a list of its own."""
+
+    def __init__(self, values):
+        self.values = values
+        super().__init__(0.5)
+
+    def enumerate_support(self, expand=True):
+        return self.values()
