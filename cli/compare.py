@@ -34,6 +34,13 @@ def compare(
     ppl: Annotated[str, typer.Option(help="numpyro or pyro.")] = "numpyro",
     split: Annotated[int, typer.Option(help="Number of the train/test split.")] = 0,
     seed: Annotated[int, typer.Option(help="The run is a function of it.")] = 0,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="What all are measured against; stored: the reference posterior of the package.",
+            show_default="the first nuts",
+        ),
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(
@@ -74,7 +81,9 @@ def compare(
         asked.update(sep=sep, decimal=decimal, encoding=encoding)
         reading = {name: value for name, value in asked.items() if value is not None}
         options = dict(data=data, with_=",".join(with_), structure=structure, form=form, network=network, ppl=ppl)
-        prepared = run_module.prepare(prior, **options, split=split, seed=seed, reading=reading, out=out)
+        prepared = run_module.prepare(
+            prior, **options, split=split, seed=seed, reading=reading, reference=reference, out=out
+        )
     print_line(prepared.record["title"], "bold")
     for line in prepared.record["understood"]:
         print_line(line, "yellow" if line.startswith(WARNING) else None)
