@@ -14,10 +14,11 @@ COLUMNS = {
 }
 HEAD = """# References and leaderboard
 
-Posteriors to measure an inference against. Each problem is a prior, a network and a data set; each was sampled at
-length by NumPyro's NUTS in every form that the prior has, and by BlackJAX's Hamiltonian Monte Carlo, four chains
-each. Where all runs are sound and agree, what they say together is stored in the package: mean, sd and quantiles of
-`f(x)` at the test rows and of the scales, with their Monte-Carlo errors.
+Posteriors to measure an inference against. Each problem is a prior, a network and a data set, and was sampled at
+length by NumPyro's NUTS, in the expanded and in the hierarchical form where the prior has two, and by BlackJAX's
+Hamiltonian Monte Carlo. Where these runs agree, what they say together is stored in the package: mean, sd and
+quantiles of `f(x)` at the test rows and of the scales, with their Monte-Carlo errors. Where they do not, the file says
+so, and there is no reference.
 
 ```bash
 noisezoo compare regularised_half_cauchy --data diabetes --network linear --reference stored
@@ -41,16 +42,16 @@ reference.quantities["f"]["mean"], reference.quantities["f"]["mean_mcse"]
 python -m noisezoo.inference.references.make    # runs what is missing, resumable; hours
 ```
 
-A run is sound if R-hat is at most 1.01 and bulk and tail ESS at least 400 for every quantity, E-BFMI at least 0.3,
-and fewer than one transition in a thousand diverged. Runs agree if R-hat of all their chains together is at most 1.01
-and no two of them differ in a mean or an sd by more Monte-Carlo errors than chance explains (1%, Bonferroni, for all
-of them together; two quantities are rarely independent, so that this is strict on none and fair to all). Scales are
-compared by their logarithms: under a half-Cauchy noise they have no variance. Everything was computed in single
-precision.
+A run counts if R-hat is at most 1.01 and the bulk and tail ESS at least 400 for every quantity, and E-BFMI at least
+0.3. Runs agree if R-hat of all their chains together is at most 1.01, and if no two of them differ in a mean or an sd
+by more Monte-Carlo errors than chance explains (at 1%, by Bonferroni for all quantities and pairs). A run of which more
+than one transition in a thousand diverged is set aside, as the hierarchical form of a horseshoe on most data; R-hat
+with it must be below 1.05 all the same, and both samplers must be left. Scales are compared by their logarithms, for
+under a half-Cauchy noise they have no variance. All runs are in single precision.
 
-`runs` are how many, each of 16,000 draws; `R-hat` and `z` are of all chains and of the worst pair of runs, in
-Monte-Carlo errors, beside the limit; `MC error` is that of the stored mean of `f(x)`, root mean square over the rows,
-in posterior sds.
+`runs` are those that count, of all, with 16,000 draws each; `R-hat` and `z` are of their chains together and of the two
+that lie furthest apart, in Monte-Carlo errors, beside what chance explains; `MC error` is that of the stored mean of
+`f(x)`, root mean square over the rows, in posterior sds.
 
 """
 BOARD = """
@@ -76,7 +77,8 @@ def references(files):
     yield line(["problem", "what it is", "runs", "R-hat", "z", "MC error"])
     yield line(["---"] * 6)
     for name, one in files.items():
-        known = [name, Problem(**one.problem).described, str(len(one.runs))]
+        used = sum(facts["used"] for facts in one.runs.values())
+        known = [name, Problem(**one.problem).described, f"{used} of {len(one.runs)}"]
         if one.agreed:
             error = ((one.moments.mean_mcse / one.moments.sd) ** 2).mean() ** 0.5
             z = f"{one.agreement['z']:.1f} of {one.agreement['z_limit']:.1f}"

@@ -18,7 +18,7 @@ from noisezoo import data as datasets
 from noisezoo.inference import files, seals
 from noisezoo.inference.references import problems, stored
 from noisezoo.inference.runs.compare import compare
-from noisezoo.inference.strategies import STRATEGIES
+from noisezoo.inference.strategies import STRATEGIES, config_class
 from noisezoo.inference.strategies.guides import GUIDES
 from noisezoo.inference.strategies.parse import parse, settings
 
@@ -32,15 +32,16 @@ COLUMNS = (
 
 
 def default_strategies():
-    """All strategies, and `svi` with every guide that is after the posterior of any model."""
-    guides = [f"svi:guide={name}" for name in GUIDES if name not in NO_POSTERIOR + NOT_OF_ALL]
-    return ",".join([*guides, *(name for name in STRATEGIES if name != "svi")])
+    """All strategies, `svi` with every guide that is after the posterior of any model."""
+    left_out = (*NO_POSTERIOR, *NOT_OF_ALL, config_class("svi")().guide.name)
+    guides = [f"svi:guide={name}" for name in GUIDES if name not in left_out]
+    return ",".join(["svi", *guides, *(name for name in STRATEGIES if name != "svi")])
 
 
-def cell(name, label, config, reference):
+def cell(reference, label, config):
     """The file of a cell, and what decides what it computes."""
     key = seals.digest([asdict(reference), config.name, settings(config)])
-    return CELLS / f"{name},{files.file_name(label)}.json", key
+    return CELLS / f"{reference.name},{files.file_name(label)}.json", key
 
 
 def finished(path, key):
@@ -53,15 +54,25 @@ def finished(path, key):
 
 
 def run(reference, label, config):
-    """The row of a strategy on a problem; None after Ctrl-C."""
+    """The row of a strategy on a problem; raises KeyboardInterrupt on Ctrl-C."""
     problem = problems.problem(reference.name)
     data = datasets.load(problem.data, split=problem.split)
     model = problems.program(problem, problem.forms[0], data)
     found = compare(model, data, {label: config}, progress=False, reference=reference)
     row = found.table.loc[label]
     if row["reason"] == "interrupted" or found.trees and found.trees[label].attrs["stopped"]:
-        return None
-    return {name: None if pd.isna(row[name]) else row[name] for name in COLUMNS}
+        raise KeyboardInterrupt
+    return {name: None if pd.isna(v) else v if isinstance(v, str) else float(v) for name, v in row[[*COLUMNS]].items()}
+
+
+def fill(cells):
+    """Run the cells that are missing."""
+    for reference, label, config in cells:
+        path, key = cell(reference, label, config)
+        if finished(path, key) is None:
+            row = run(reference, label, config)
+            seals.write_json(path, {"key": key, "row": row})
+            print(f"{reference.name} {label}: {row['verdict']}: {row['reason']}", flush=True)
 
 
 def main():
@@ -70,21 +81,16 @@ def main():
     parser.add_argument("--with", dest="strategies", default=default_strategies(), help="%(default)s")
     options = parser.parse_args()
     CELLS.mkdir(parents=True, exist_ok=True)
-    references = [one for one in stored.stored().values() if one.agreed]
-    board = [(one, label, config) for one in references for label, config in parse(default_strategies()).items()]
-    for reference in references:
-        if options.names and reference.name not in options.names:
-            continue
-        for label, config in parse(options.strategies).items():
-            path, key = cell(reference.name, label, config, reference)
-            if finished(path, key) is None:
-                if (row := run(reference, label, config)) is None:
-                    break
-                seals.write_json(path, {"key": key, "row": row})
-                print(f"{reference.name} {label}: {row['verdict']}: {row['reason']}", flush=True)
-    rows = {(one.name, label): finished(*cell(one.name, label, config, one)) for one, label, config in board}
-    table = pd.DataFrame.from_dict({k: v for k, v in rows.items() if v}, orient="index", columns=list(COLUMNS))
-    table.rename_axis(["problem", "strategy"]).to_csv(TABLE, float_format="%.4g")
+    references = {name: one for name, one in stored.stored().items() if one.agreed}
+    asked = {name: references[name] for name in options.names or references}
+    try:
+        fill((one, label, config) for one in asked.values() for label, config in parse(options.strategies).items())
+    finally:
+        board = [(one, *pair) for one in references.values() for pair in parse(default_strategies()).items()]
+        rows = {(one.name, label): finished(*cell(one, label, config)) for one, label, config in board}
+        table = pd.DataFrame.from_dict({k: v for k, v in rows.items() if v}, orient="index", columns=list(COLUMNS))
+        table.index = pd.MultiIndex.from_tuples(table.index, names=["problem", "strategy"])
+        table.to_csv(TABLE, float_format="%.4g")
 
 
 if __name__ == "__main__":
