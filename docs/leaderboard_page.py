@@ -49,9 +49,9 @@ than one transition in a thousand diverged is set aside, as the hierarchical for
 with it must be below 1.05 all the same, and both samplers must be left. Scales are compared by their logarithms, for
 under a half-Cauchy noise they have no variance. All runs are in single precision.
 
-`runs` are those that count, of all, with 16,000 draws each; `R-hat` and `z` are of their chains together and of the two
-that lie furthest apart, in Monte-Carlo errors, beside what chance explains; `MC error` is that of the stored mean of
-`f(x)`, root mean square over the rows, in posterior sds.
+`runs` are those that count, of all, and `draws` are theirs together; `R-hat` and `z` are of their chains together and
+of the two that lie furthest apart, in Monte-Carlo errors, beside what chance explains; `MC error` is that of the stored
+mean of `f(x)`, root mean square over the rows, in posterior sds.
 
 """
 BOARD = """
@@ -74,11 +74,11 @@ def line(cells):
 
 def references(files):
     """A table of the problems, those without a reference among them."""
-    yield line(["problem", "what it is", "runs", "R-hat", "z", "MC error"])
-    yield line(["---"] * 6)
+    yield line(["problem", "what it is", "runs", "draws", "R-hat", "z", "MC error"])
+    yield line(["---"] * 7)
     for name, one in files.items():
-        used = sum(facts["used"] for facts in one.runs.values())
-        known = [name, Problem(**one.problem).described, f"{used} of {len(one.runs)}"]
+        used = [facts["transitions"] for facts in one.runs.values() if facts["used"]]
+        known = [name, Problem(**one.problem).described, f"{len(used)} of {len(one.runs)}", f"{sum(used):,}"]
         if one.agreed:
             error = ((one.moments.mean_mcse / one.moments.sd) ** 2).mean() ** 0.5
             z = f"{one.agreement['z']:.1f} of {one.agreement['z_limit']:.1f}"

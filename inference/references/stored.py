@@ -2,13 +2,12 @@
 
 A file is sealed JSON.  It has the problem in words and as what tells it from others; `runs`, the runs of record with
 their settings, seeds and checks; `agreement`, how far they lie from one another; `versions`.  Where they agree it has
-`quantities`, from all chains of all runs together: mean, sd and quantiles, each with its Monte-Carlo error, of
+`quantities`, from all chains of the runs that count: mean, sd and quantiles, each with its Monte-Carlo error.
 
-``f`` : f(x) at the test rows as distances take it (see `convergence.thinned`), in the target's own units; logits less
-    their mean.
-``log <site>.sorted`` : logarithms of the scales of a site in descending order: under a half-Cauchy noise the scales
-    themselves have no variance.
-``log noise_sd`` : of the target, in its own units, where the precision is learned.
+``"f"`` is f(x) at the test rows as distances take it (see `convergence.thinned`), in the target's own units, or logits
+less their mean.  ``"log <site>.sorted"`` are the logarithms of the scales of a site in descending order, for under a
+half-Cauchy noise the scales themselves have no variance.  ``"log noise_sd"`` is that of the target, in its own units,
+where the precision is learned.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -52,7 +51,9 @@ class Reference:
 
     @property
     def moments(self) -> Moments:
-        """Those of f(x), for `judging.distance`; there are none where the runs do not agree."""
+        """Those of f(x), for `judging.distance`; raises ValueError where the runs do not agree."""
+        if not self.agreed:
+            raise ValueError(self.disagreement)
         f = self.quantities["f"]
         return Moments(*(np.array(f[name]) for name in Moments._fields))
 

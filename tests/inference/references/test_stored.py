@@ -88,8 +88,9 @@ def test_without_agreement_there_is_no_reference(ridge, diabetes, tmp_path):
     write(replace(ridge, agreed=False, why="nuts, expanded: R-hat 1.75", quantities={}), tmp_path)
     with pytest.raises(ValueError, match=r"do not agree \(nuts, expanded: R-hat 1.75\); leave --reference out"):
         find("normal", diabetes, folder=tmp_path)
-    with pytest.raises(ValueError, match="do not agree"):
-        load("diabetes-ridge", tmp_path).check(diabetes)
+    for use in (lambda one: one.check(diabetes), lambda one: one.moments):
+        with pytest.raises(ValueError, match="do not agree"):
+            use(load("diabetes-ridge", tmp_path))
 
 
 def test_a_reference_of_other_data_is_refused(ridge, diabetes):
