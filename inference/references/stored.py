@@ -102,7 +102,7 @@ def path(name: str, folder: Path = FOLDER) -> Path:
 
 def write(reference: Reference, folder: Path = FOLDER) -> None:
     """Write the file of a reference, sealed."""
-    seals.write_json(path(reference.name, folder), asdict(reference), indent=0)
+    seals.write_json(path(reference.name, folder), asdict(reference), indent=None)
 
 
 def load(name: str, folder: Path = FOLDER) -> Reference:
