@@ -35,6 +35,13 @@ def compare(
     split: Annotated[int, typer.Option(help="Number of the train/test split.")] = 0,
     seed: Annotated[int, typer.Option(help="The run is a function of it.")] = 0,
     x64: Annotated[bool, typer.Option("--x64", help="Compute in double precision, which takes longer.")] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="What all are measured against; stored: the reference posterior of the package.",
+            show_default="the first nuts",
+        ),
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(
@@ -75,7 +82,9 @@ def compare(
         asked.update(sep=sep, decimal=decimal, encoding=encoding)
         reading = {name: value for name, value in asked.items() if value is not None}
         options = dict(data=data, with_=",".join(with_), structure=structure, form=form, network=network, ppl=ppl)
-        prepared = run_module.prepare(prior, **options, split=split, seed=seed, x64=x64, reading=reading, out=out)
+        prepared = run_module.prepare(
+            prior, **options, split=split, seed=seed, x64=x64, reading=reading, reference=reference, out=out
+        )
     print_line(prepared.record["title"], "bold")
     for line in prepared.record["understood"]:
         print_line(line, "yellow" if line.startswith(WARNING) else None)

@@ -12,10 +12,12 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from noisezoo.inference.judging import accuracy, convergence, psis, verdict
 
 sys.path.insert(0, str(Path(__file__).parent))
+import leaderboard_page  # noqa: E402
 import paper_pages  # noqa: E402
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 paper_pages.write(Path(__file__).parent / "papers")
+leaderboard_page.write(Path(__file__).parent / "leaderboard.md")
 
 project = "noisezoo"
 author = "The noisezoo authors"

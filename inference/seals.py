@@ -21,7 +21,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def write_json(path: Path, content: dict[str, Any], indent: int = 2) -> None:
+def write_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> None:
     """Write a sealed JSON file, whole or not at all."""
     content = json.loads(json.dumps(content, allow_nan=False))
     files.write(path, json.dumps({**content, KEY: digest(content)}, indent=indent) + "\n")

@@ -73,6 +73,7 @@ FORM_MEANINGS = {
     "marginal": "the weight alone, its scale integrated out (where that has a closed form)",
     "weight_norm": "scale * g v / norm(v): weight-normalised layers, of magnitude g",
 }
+ALIKE = ("expanded", "hierarchical", "marginal")  # forms that give a weight the same law
 TASKS = ("regression", "binary", "categorical")
 
 
@@ -101,11 +102,17 @@ def network(spec: str) -> Network:
 
     Raises ValueError for unknown names, with the nearest known ones, and for bad widths.
     """
+    make, sizes, settings = _network(spec)
+    return make(*sizes, **settings)
+
+
+def _network(spec: str) -> tuple[Callable[..., Network], list[int], dict[str, Any]]:
+    """The function of a network, its widths, and its other settings."""
     name, _, text = spec.partition(":")
     if name in FIXED:
         if text:
             raise ValueError(f"the network {name} has no settings, got {text!r}; for hidden layers write mlp:50")
-        return FIXED[name]()
+        return FIXED[name], [], {}
     if name not in NETWORKS:
         raise unknown("network", name, {**NETWORKS, **FIXED})
     widths, _, rest = text.partition(",")
@@ -120,7 +127,7 @@ def network(spec: str) -> Network:
         raise ValueError(f"network {name}: bias must be 0 or 1, got {settings['bias']!r}")
     if "bias" in settings:
         settings["bias"] = settings["bias"] == "1"
-    return NETWORKS[name](*sizes, **settings)
+    return NETWORKS[name], sizes, settings
 
 
 def structure(name: str) -> Structure:
@@ -154,6 +161,33 @@ def described(spec: str, structure: str) -> str:
     if name in PRIORS:
         return f"{name}({text})" if text else name
     return f"{noise(spec)} {structure}"
+
+
+def identity(
+    prior: str, network: str, task: str, classes: int, structure: str = "ard", form: str = "expanded"
+) -> dict[str, str]:
+    """What tells one posterior from another, data apart: the law of the weights, the network and the likelihood.
+
+    Every setting is said, at its default or not, so that two spellings of one model are the same; a form is said only
+    where it is more than another way to sample the same law.  A prior in a user's file goes by the file.
+    """
+    name, _, text = prior.partition(":")
+    if name in PRIORS:
+        known = inspect.signature(PRIORS[name]).parameters
+        defaults = {key: parameter.default for key, parameter in known.items()}
+        settings = defaults | _values(f"prior {name}", text, known)
+        if settings.get("form") in ALIKE:
+            del settings["form"]
+        weights = f"{name}({', '.join(f'{k}={v}' for k, v in settings.items())})"
+    else:
+        weights = f"{prior if '.py' in prior else noise(prior)} {structure}"
+        weights += "" if form in ALIKE else f" {form}"
+    make, sizes, settings = _network(network)
+    defaults = {k: p.default for k, p in inspect.signature(make).parameters.items() if p.default is not p.empty}
+    described = ", ".join(f"{k}={v}" for k, v in {"widths": sizes, **defaults, **settings}.items())
+    precision = inspect.signature(likelihoods.gaussian).parameters["precision"].default
+    likelihood = f"{task}, precision {precision}" if task == "regression" else f"{task}, {classes} classes"
+    return {"weights": weights, "network": f"{make.__name__}({described})", "likelihood": likelihood}
 
 
 def model(

@@ -31,6 +31,11 @@ def flat(f: np.ndarray) -> np.ndarray:
     return f.reshape(*f.shape[:2], -1)
 
 
+def thinned(f: np.ndarray) -> np.ndarray:
+    """At most `ROWS` of the values in the last axis, evenly spaced."""
+    return f[..., :: -(-f.shape[-1] // ROWS)]
+
+
 def convergence(tree: Any) -> dict[str, float]:
     """R-hat and ESS of f(x) at the worst test row, divergences and E-BFMI; nothing for draws that are no chains."""
     if not tree.attrs["independent_chains"]:
@@ -92,7 +97,7 @@ def mixing(f: np.ndarray) -> dict[str, float]:
     f = f[..., np.ptp(f, axis=(0, 1)) > 0]
     if f.shape[-1] == 0 or (np.ptp(f, axis=1) == 0).all(axis=-1).any():
         return {"rhat_f": np.inf, "ess_bulk_f": 0.0, "ess_tail_f": 0.0}
-    f = f[..., :: -(-f.shape[-1] // ROWS)]
+    f = thinned(f)
     axes = {"chain_axis": 0, "draw_axis": 1}
     with np.errstate(divide="ignore", invalid="ignore"):  # of a row that stands still
         return {

@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def diagnose(tree: Any, reference: Any = None) -> dict[str, Any]:
-    """All the numbers of one fit, without the verdict; `reference` is the DataTree of the fit to measure it against.
+    """All the numbers of one fit, without the verdict; `reference` is what to measure it against, as `distance` has it.
 
     rmse, mae : of the predictive mean at the test rows, in the target's units (regression).
     accuracy : of the likeliest class (classification).

@@ -10,6 +10,7 @@ from .psis import KHAT
 DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them
 DISTANCE = 0.5  # posterior sds between the predictive means of a fit and of the reference
 WIDTH = (0.7, 1.4)  # ratio of the predictive sds within which a fit is as wide as the reference
+ERRORS = 2  # Monte-Carlo errors of a stored reference by which these may be missed
 
 
 SEVERITY = ("not converged", "divergent", "off", "too narrow", "too wide", "too few draws", "unchecked")  # worst first
@@ -34,10 +35,8 @@ def verdict(row: dict[str, Any], tree: Any, reference: str = "", trusted: bool =
     elif not found:
         return _without_reference(row, tree)
     if not found:
-        return (
-            "ok",
-            f"predictive mean {row['distance_mean']:.2f} sd from {reference}, sd {row['distance_sd']:.2f} of it",
-        )
+        mean, sd = (_number(row, name) for name in ("distance_mean", "distance_sd"))
+        return "ok", f"predictive mean {mean} sd from {reference}, sd {sd} of it"
     found.sort(key=lambda finding: SEVERITY.index(finding[0]))
     return found[0][0], "; ".join(reason for _, reason in found)
 
@@ -85,11 +84,18 @@ def _without_reference(row: dict[str, Any], tree: Any) -> Finding:
 
 def _against(row: dict[str, Any], reference: str) -> list[Finding]:
     width, distance = row["distance_sd"], row["distance_mean"]
+    error, width_error = (ERRORS * row.get(f"{name}_mcse", 0.0) for name in ("distance_mean", "distance_sd"))
     found: list[Finding] = []
-    if distance > DISTANCE:
-        found.append(("off", f"predictive mean {distance:.2f} sd from {reference}"))
-    if width < WIDTH[0]:
-        found.append(("too narrow", f"predictive sd {width:.2f} of {reference}"))
-    if width > WIDTH[1]:
-        found.append(("too wide", f"predictive sd {width:.2f} of {reference}"))
+    if distance > DISTANCE + error:
+        found.append(("off", f"predictive mean {_number(row, 'distance_mean')} sd from {reference}"))
+    if width < WIDTH[0] - width_error:
+        found.append(("too narrow", f"predictive sd {_number(row, 'distance_sd')} of {reference}"))
+    if width > WIDTH[1] + width_error:
+        found.append(("too wide", f"predictive sd {_number(row, 'distance_sd')} of {reference}"))
     return found
+
+
+def _number(row: dict[str, Any], name: str) -> str:
+    """A distance, with the Monte-Carlo error that the reference leaves in it where two digits show it."""
+    error = row.get(f"{name}_mcse", 0.0)
+    return f"{row[name]:.2f} ± {error:.2f}" if error >= 0.005 else f"{row[name]:.2f}"

@@ -10,6 +10,7 @@ from ..driver.fit import fit
 from ..judging.datatree import arrays, to_datatree
 from ..judging.diagnose import COLUMNS, diagnose
 from ..judging.verdict import verdict
+from ..references.stored import Reference
 from ..strategies.parse import parse
 from ..target.memory import check_memory
 from ..target.precision import in_double
@@ -36,8 +37,9 @@ def compare(
     seed: int = 0,
     x64: bool = False,
     progress: bool = True,
+    reference: Reference | None = None,
 ) -> Comparison:
-    """Fit `model` to `data` with every strategy and judge them; the first NUTS is the reference.
+    """Fit `model` to `data` with every strategy and judge them; the first NUTS is the reference, or a stored one.
 
     Parameters
     ----------
@@ -46,17 +48,24 @@ def compare(
     strategies : as on the command line (``"svi:guide=low_rank,nuts"``), or configs by label.
     ppl : ``"numpyro"`` or ``"pyro"``.
     x64 : compute in double precision; by default in that of the language (see `target.precision`).
+    reference : a stored one, from `references.stored.find` or `load`.
 
     A strategy that fails is a row with its reason, and the others go on.  Ctrl-C ends the one that runs; what is
-    finished is returned.  Raises ValueError if the likelihood is not one for the task of the data, or the draws of a
-    strategy do not fit into memory.
+    finished is returned.  Raises ValueError if the likelihood is not one for the task of the data, the draws of a
+    strategy do not fit into memory, or the reference is of other data.
     """
+    if reference is not None:
+        reference.check(data)
     configs = parse(strategies) if isinstance(strategies, str) else dict(strategies)
     with in_double(ppl, x64):
-        return _compared(model, data, configs, ppl, seed, progress)
+        trees, failed = _fits(model, data, configs, ppl, seed, progress)
+    return Comparison(table(trees, reference, failed), trees, failed)
 
 
-def _compared(model: Callable, data: Any, configs: dict[str, Any], ppl: str, seed: int, progress: bool) -> Comparison:
+def _fits(
+    model: Callable, data: Any, configs: dict[str, Any], ppl: str, seed: int, progress: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The DataTree of each fit by label, and why the others have none."""
     x, y = arrays(ppl, data.x_train, data.y_train)
     sites = sites_of(model, x, y)
     check_task(sites.support, data)
@@ -75,24 +84,30 @@ def _compared(model: Callable, data: Any, configs: dict[str, Any], ppl: str, see
             continue
         if result.stopped:
             break
-    return Comparison(table(trees, failed=failed), trees, failed)
+    return trees, failed
 
 
-def table(trees: dict[str, Any], reference: str | None = None, failed: dict[str, str] | None = None) -> pd.DataFrame:
-    """The comparison as a table, one row per label; `reference` defaults to the first NUTS, `failed` says why not.
+def table(
+    trees: dict[str, Any], reference: str | Reference | None = None, failed: dict[str, str] | None = None
+) -> pd.DataFrame:
+    """The comparison as a table, one row per label; `reference` is a label or a stored reference of these data, and
+    defaults to the first NUTS; `failed` says why not.
 
     Columns: see `diagnose`.  A cell that has no meaning for a strategy is empty (NaN).  Each row is also put into its
     tree's attributes, as JSON, under ``judged``.
     """
     reference = reference or next((k for k, tree in trees.items() if tree.attrs["strategy"] == "nuts"), None)
-    reference_tree = trees.get(reference) if reference else None
-    rows = {label: diagnose(tree, reference_tree) for label, tree in trees.items()}
+    if isinstance(reference, Reference):
+        measure, reference = reference.moments, f"{reference.name} (stored)"
+    else:
+        measure = trees.get(reference) if reference else None
+    rows = {label: diagnose(tree, measure) for label, tree in trees.items()}
     reference_verdict = "ok"  # of the reference, once it is judged
     for label in sorted(rows, key=lambda label: label != reference):
         judged, reason = verdict(rows[label], trees[label], reference or "", reference_verdict in TRUSTED)
         if label == reference:
             reference_verdict = judged
-        elif reference_tree is not None and reference_verdict in TRUSTED[1:]:
+        elif measure is not None and reference_verdict in TRUSTED[1:]:
             reason += f" ({reference}: {reference_verdict})"
         if stopped := trees[label].attrs.get("stopped"):
             reason += f"; {stopped}"

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ... import data as datasets
-from ...errors import check_seed, sentence
+from ...errors import check_seed, sentence, unknown
 from ...models import catalogue
 from ...models.ppl import language
 from .. import files
 from ..provenance import checksum, versions
+from ..references import stored as references
 from ..strategies.parse import parse, settings
 from ..target.precision import in_double, precision
 from . import folder as folder_module
 from . import report
 
+STORED = "stored"  # the reference that is not one of the fits
 WATCHED = 2000  # test rows whose error is followed while a sparse guide is fitted
 DONE, PART, FAILED, INTERRUPTED, WAITING = "done", "partly done", "failed", "interrupted", "not run"
 
@@ -56,16 +58,20 @@ def prepare(
     seed: int = 0,
     x64: bool = False,
     reading: dict[str, Any] | None = None,
+    reference: str | None = None,
     out: Path | None = None,
 ) -> Run:
     """Find what the words mean and make the folder; nothing is computed yet.
 
     `x64` asks for double precision.  `reading` says how a table of one's own is read: keywords of `noisezoo.data.load`,
-    such as ``drop``.
+    such as ``drop``.  `reference` is None for the first NUTS, or ``"stored"`` for the reference posterior that comes
+    with the package.
 
     Raises ValueError, TypeError, ImportError or OSError, each of one sentence, for words that mean nothing, parts that
-    do not go together, a file that is not there and a folder that cannot be written.
+    do not go together, a file that is not there, a folder that cannot be written, and a reference that there is not.
     """
+    if reference not in (None, STORED):
+        raise unknown("reference", reference, [STORED])
     weights, net = catalogue.prior(prior, structure, form), catalogue.network(network)
     from ..driver.fit import check_config
 
@@ -80,6 +86,11 @@ def prepare(
         precise = precision(ppl)
         _check_draws(model, table, ppl, configs)
     options = {"data": data, "with": with_, "structure": structure, "form": form, "network": network}
+    measured = {}
+    if reference is not None:
+        found = references.find(prior, table, structure=structure, form=form, network=network)
+        measured = {"reference": found.name}
+        options["reference"] = reference
     described = f"{catalogue.described(prior, structure)} {network}"
     complete = prior.partition(":")[0] in catalogue.PRIORS  # it has no structure and no form
     suffix = "" if complete else f" ({form})"
@@ -94,6 +105,7 @@ def prepare(
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": versions(),
         "data_sha256": checksum(table),
+        **measured,
         "fits": {
             label: {"settings": settings(c), "file": f"{files.file_name(label)}.nc", "status": WAITING, "why": ""}
             for label, c in configs.items()
@@ -182,7 +194,8 @@ def judge(folder: Path, record: dict[str, Any]) -> Any:
     fitted = [label for label, entry in fits.items() if entry["status"] in (DONE, PART)]
     trees = {label: folder_module.load_fit(folder, fits[label]) for label in fitted}
     failed = {label: entry["why"] or entry["status"] for label, entry in fits.items() if label not in fitted}
-    comparison = table(trees, failed=failed)
+    reference = references.load(record["reference"]) if "reference" in record else None
+    comparison = table(trees, reference, failed)
     report.write(folder, record, comparison, trees)
     return comparison
 

@@ -161,6 +161,8 @@ def test_compare_turns_the_compilation_cache_on(compare, tmp_path, monkeypatch):
         ({"options": ("--ppl", "pymc")}, "choose 'numpyro' or 'pyro'"),
         ({"options": ("--split", "99")}, "split"),
         ({"prior": "bernoulli", "options": ("--form", "hierarchical")}, "use form='expanded'"),
+        ({"options": ("--reference", "stord")}, "did you mean 'stored'"),
+        ({"options": ("--reference", "stored")}, "no stored reference for half_cauchy(scale=1) ard linear on diabetes"),
     ],
 )
 def test_bad_words_are_one_sentence_and_nothing_is_computed(compare, tmp_path, monkeypatch, words, said):
@@ -168,6 +170,16 @@ def test_bad_words_are_one_sentence_and_nothing_is_computed(compare, tmp_path, m
     output = compare(tmp_path / "run", *words.pop("options", ()), **words, code=2)
     assert said in output and output.startswith("noisezoo: ") and output.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_stored_reference_is_used_and_remembered(compare, noisezoo, tmp_path):
+    folder = tmp_path / "run"
+    output = compare(folder, "--reference", "stored", prior="normal", with_="svi:guide=mean_field,steps=20,draws=20")
+    assert "sd from diabetes-ridge (stored)" in output
+    assert pd.read_csv(folder / "table.csv").loc[0, "distance_mean"] > 0
+    assert json.loads((folder / "run.json").read_text())["reference"] == "diabetes-ridge"
+    assert "--reference stored" in (folder / "report.html").read_text()
+    assert "sd from diabetes-ridge (stored)" in noisezoo("report", folder)  # again, from its files
 
 
 @pytest.fixture

@@ -14,7 +14,17 @@ def test_list_names_everything_within_the_terminal(width):
 
     output = CliRunner(env={"COLUMNS": width}).invoke(app, ["list"]).output
     assert max(map(len, output.splitlines())) <= int(width)
-    for name in (*NOISES, *CATALOGUE, *STRATEGIES, *GUIDES, "horseshoe", "ard_add", "hierarchical", "mlp:50"):
+    for name in (
+        *NOISES,
+        *CATALOGUE,
+        *STRATEGIES,
+        *GUIDES,
+        "horseshoe",
+        "ard_add",
+        "hierarchical",
+        "mlp:50",
+        "diabetes-ridge",
+    ):
         assert name in output
 
 

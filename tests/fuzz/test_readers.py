@@ -17,6 +17,7 @@ from noisezoo.inference import seals
 from noisezoo.inference.driver.checkpoint import Checkpoint
 from noisezoo.inference.driver.records import Records
 from noisezoo.inference.judging import datatree
+from noisezoo.inference.references import stored
 from noisezoo.inference.runs import folder
 from noisezoo.inference.sparsity import coordinate_format, net_files
 from noisezoo.inference.sweeps import plan, store
@@ -144,7 +145,12 @@ def parquet(path):
     return table(path, "parquet", lambda frame, file: frame.to_parquet(file, index=False))
 
 
-SEALED = (run_json, sweep_json, cell, netcdf, net_json, net_safetensors, checkpoint)
+def reference(path):
+    stored.write(stored.load("diabetes-ridge"), path)
+    return path / "diabetes-ridge.json", lambda: stored.load("diabetes-ridge", path)
+
+
+SEALED = (run_json, sweep_json, cell, netcdf, net_json, net_safetensors, checkpoint, reference)
 TEXTS = (toml, csv, parquet)  # somebody's own: another text is another table, so that it need not be the same
 READERS = {reader.__name__: reader for reader in (*SEALED, *TEXTS)}
 COUNT = int(os.environ.get("FUZZ", "2000")) // len(READERS)

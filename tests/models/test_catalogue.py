@@ -174,6 +174,33 @@ def test_a_papers_prior_is_no_noise():
         catalogue.noise("sparse_vd")
 
 
+def test_the_identity_of_a_model_does_not_depend_on_how_it_is_spelled():
+    known = catalogue.identity("half_cauchy", "mlp:5", "regression", 0)
+    assert known == catalogue.identity("half_cauchy:scale=1", "mlp:5,bias=1,activation=tanh", "regression", 0)
+    assert known == catalogue.identity("half_cauchy", "mlp:5", "regression", 0, form="hierarchical")
+    papers = catalogue.identity("student_t", "linear", "binary", 2)
+    assert papers == catalogue.identity("student_t:b=1,form=marginal", "linear", "binary", 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prior": "half_cauchy:scale=2"},
+        {"prior": "normal"},
+        {"prior": "my.py:half_cauchy"},
+        {"network": "mlp:6"},
+        {"network": "mlp:5,activation=relu"},
+        {"network": "residual_mlp:5"},
+        {"task": "binary", "classes": 2},
+        {"structure": "iid"},
+        {"form": "weight_norm"},
+    ],
+)
+def test_the_identity_of_a_model_tells_it_from_others(change):
+    known = {"prior": "half_cauchy", "network": "mlp:5", "task": "regression", "classes": 0}
+    assert catalogue.identity(**known) != catalogue.identity(**{**known, **change})
+
+
 def test_every_network_example_works_and_every_form_is_explained():
     for example in catalogue.EXAMPLES:
         assert callable(catalogue.network(example))

@@ -26,6 +26,7 @@ from noisezoo.inference.judging import accuracy
 from noisezoo.inference.judging.accuracy import calibration_error
 from noisezoo.inference.judging.datatree import to_datatree
 from noisezoo.inference.judging.diagnose import diagnose
+from noisezoo.inference.judging.distance import Moments
 from noisezoo.inference.judging.psis import EQUAL, _khat
 from noisezoo.inference.judging.verdict import verdict
 from noisezoo.inference.sparsity import evaluation
@@ -342,6 +343,33 @@ def test_guides_are_judged_against_the_reference(reference):
     assert judged(far, reference)[0] == "off"
     word, reason = judged(guide(FOUND), reference, trusted=False)
     assert word == "unchecked" and "nuts" in reason
+
+
+def moments(error=0.0):
+    """The exact ones, as a reference with Monte-Carlo errors of so many sds has them."""
+    mean, sd, _ = predictive(FOUND)
+    return Moments(mean, sd, error * sd, error * sd)
+
+
+def test_moments_are_a_reference(reference):
+    row = diagnose(reference, moments(0.1))
+    assert row["distance_mean"] < 0.1 and row["distance_sd"] == pytest.approx(1, abs=0.05)
+    assert row["distance_mean_mcse"] == pytest.approx(0.1) and row["distance_sd_mcse"] == pytest.approx(0.1)
+    word, reason = verdict(row, reference, "it")
+    assert word == "ok" and "± 0.10 sd from it, sd" in reason and "± 0.10 of it" in reason
+    assert "±" not in verdict(diagnose(reference, moments()), reference, "it")[1]
+
+
+@pytest.mark.parametrize(
+    "width, shift, word", [(1.0, 0.7, "off"), (0.6, 0.0, "too narrow"), (1.6, 0.0, "too wide"), (1.0, 0.0, "ok")]
+)
+def test_a_difference_within_the_errors_of_a_reference_is_no_fault(width, shift, word):
+    mean, sd, error, _ = moments(0.01)
+    off = Moments(mean + shift * sd, sd, error, error)
+    fit = tree(guide(FOUND, width=width), FOUND)
+    assert verdict(diagnose(fit, off), fit, "it")[0] == word
+    unsure = off._replace(mean_mcse=0.2 * sd, sd_mcse=0.2 * sd)
+    assert verdict(diagnose(fit, unsure), fit, "it")[0] == "ok"
 
 
 def test_no_finite_density_is_off(reference):

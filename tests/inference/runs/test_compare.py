@@ -7,9 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from exact_fits import exact_data, guide, model, nuts, predictive, tree
+from noisezoo.data import load
 from noisezoo.inference.judging.diagnose import COLUMNS
+from noisezoo.inference.references.agreement import moments
+from noisezoo.inference.references.stored import Reference, find, fingerprint
 from noisezoo.inference.runs import compare as module
 from noisezoo.inference.runs.compare import compare, table
+from noisezoo.models import catalogue
 from noisezoo.models.ppl import ppl
 from scipy.stats import norm
 
@@ -130,6 +134,55 @@ def test_a_real_comparison_of_a_linear_model():
     assert svi["khat"] < 0.7 and svi["distance_mean"] < 0.15 and svi["distance_sd"] == pytest.approx(1, abs=0.1)
     assert nuts_row["rhat_f"] < 1.02 and nuts_row["ess_per_second"] > 0
     assert (found.table[["seconds_compile", "seconds_adapt", "seconds_sample"]] >= 0).all(axis=None)
+
+
+def stored(mean=0.0, **settings):
+    """A stored reference of these data: the exact moments, the mean `mean` sds off."""
+    exact, sd, _ = predictive(FOUND)
+    f = {"mean": exact + mean * sd, "sd": sd, "mean_mcse": 0.01 * sd, "sd_mcse": 0.01 * sd}
+    known = dict(name="exact", problem={"data": "exact", "split": 0}, identity={}, data=fingerprint(FOUND))
+    made = dict(agreed=True, why="", runs={}, agreement={}, quantities={"f": f}, versions={})
+    return Reference(**{**known, **made, **settings})
+
+
+def test_a_stored_reference_measures_every_row_nuts_too(trees):
+    found = table(trees, stored())
+    assert found.loc["svi", "distance_sd"] == pytest.approx(0.41, abs=0.03)
+    assert found.loc["nuts", "distance_mean"] < 0.1 and found.loc["nuts", "distance_sd"] == pytest.approx(1, abs=0.05)
+    assert list(found["verdict"]) == ["too narrow", "ok"]
+    assert all("exact (stored)" in reason for reason in found["reason"])
+    assert json.loads(trees["nuts"].attrs["judged"])["distance_mean_mcse"] == pytest.approx(0.01)
+
+
+def test_nuts_can_be_off_from_a_stored_reference(trees):
+    found = table({"nuts": trees["nuts"]}, stored(mean=0.8))
+    assert found.loc["nuts", "verdict"] == "off" and "0.8" in found.loc["nuts", "reason"]
+
+
+def test_a_stored_reference_of_other_data_is_refused_before_anything_runs(made):
+    asked = {"nuts": AssertionError("not begun")}
+    with pytest.raises(ValueError, match="of other data than exact"):
+        compare(model(), exact_data(rows=50), asked, progress=False, reference=stored())
+    with pytest.raises(ValueError, match=r"do not agree \(R-hat 1.7\)"):
+        compare(model(), FOUND, asked, progress=False, reference=stored(agreed=False, why="R-hat 1.7"))
+    found = compare(model(), FOUND, {"nuts": nuts(FOUND)}, progress=False, reference=stored())
+    assert found.table.loc["nuts", "verdict"] == "ok" and "(stored)" in found.table.loc["nuts", "reason"]
+
+
+def test_a_short_run_agrees_with_the_stored_reference():
+    data, words = load("diabetes"), ("normal", "linear")
+    reference = find(words[0], data, network=words[1])
+    program = catalogue.model(catalogue.prior(words[0]), catalogue.network(words[1]), data.task)
+    asked = "nuts:warmup=300,draws=700,chains=2,target_accept=0.8,method=vectorised"
+    found = compare(program, data, asked, progress=False, reference=reference)
+    f = found.trees["nuts"]["predictions"]["f"].values
+    values, kept = moments(f.astype(np.float64)), reference.moments
+    for part in ("mean", "sd"):
+        error = np.hypot(values[f"{part}_mcse"], getattr(kept, f"{part}_mcse"))
+        z = (values[part] - getattr(kept, part)) / error
+        assert np.abs(z).max() < 4 and np.sqrt(np.mean(z**2)) > 0.3  # off by its errors: not more, not less
+    assert found.table.loc["nuts", "verdict"] == "ok", found.table.loc["nuts", "reason"]
+    assert "diabetes-ridge (stored)" in found.table.loc["nuts", "reason"]
 
 
 def test_a_table_of_failures_alone(made):
