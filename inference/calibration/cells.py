@@ -16,7 +16,7 @@ from .. import files, seals
 CELLS = "cells"
 DONE, REFUSED, FAILED, WAITING = "done", "refused", "failed", "not run"
 ROWS, FEATURES, POINTS = 10, 2, 3  # of the tiny problem; inputs where f is ranked
-DIGITS = 4  # of a rank as a uniform number, in the file
+DIGITS = 3  # of a rank as a uniform number, in the file
 # Settings at their default are these instead: what is run a hundred times has to be short, and one chain is enough.
 SHORT = {
     "svi": {"draws": 300},
@@ -96,7 +96,8 @@ def write(path: Path, result: dict[str, Any], error: str = "") -> None:
     """Write the result of a cell, and its traceback if there is one."""
     trace = path.with_suffix(".error.txt")
     files.write(trace, error) if error else trace.unlink(missing_ok=True)
-    seals.write_json(path, result, indent=0)
+    ranks = {name: " ".join(f"{10**DIGITS * v:.0f}" for v in u) for name, u in result["pit"].items()}
+    seals.write_json(path, result | {"pit": ranks}, indent=0)
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -104,9 +105,10 @@ def read(path: Path) -> dict[str, Any] | None:
     try:
         result = seals.read_json(path, "")
         seals.check(result, KINDS)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        ranks = {name: [int(v) / 10**DIGITS for v in u.split()] for name, u in result["pit"].items()}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return result
+    return result | {"pit": ranks}
 
 
 def compute(cell: Cell, progress: Any = False) -> tuple[dict[str, Any], str]:
