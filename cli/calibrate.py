@@ -24,7 +24,7 @@ def calibrate(
         list[str],
         typer.Option(
             "--with",
-            help="Strategies and settings, as for compare; those at their default are shortened.",
+            help="Strategies and settings, as for compare; what is not named is kept short.",
             show_default="nuts; nuts, mean field, sgld and laplace for the atlas",
         ),
     ] = [],  # noqa: B006  typer reads it only

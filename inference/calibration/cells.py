@@ -17,7 +17,7 @@ CELLS = "cells"
 DONE, REFUSED, FAILED, WAITING = "done", "refused", "failed", "not run"
 ROWS, FEATURES, POINTS = 10, 2, 3  # of the tiny problem; inputs where f is ranked
 DIGITS = 3  # of a rank as a uniform number, in the file
-# Settings at their default are these instead: what is run a hundred times has to be short, and one chain is enough.
+# Settings that are not named are these: what is run a hundred times has to be short, and one chain is enough.
 SHORT = {
     "svi": {"draws": 300},
     "nuts": {"warmup": 300, "draws": 300, "chains": 1, "max_tree_depth": 7, "method": "vectorised"},
@@ -61,14 +61,11 @@ def program(cell: Cell, data: Any = None) -> Any:
 
 
 def configs(cell: Cell) -> tuple[Any, Any]:
-    """The settings of a cell's strategy as they are asked for, and those for a hundred fits."""
-    from dataclasses import replace
+    """The settings of a cell's strategy as asked for, and those for a hundred fits: `SHORT` where none is named."""
+    from ..strategies.parse import config, split
 
-    from ..strategies.parse import given, parse
-
-    (config,) = parse(cell.strategy).values()
-    short = {k: v for k, v in SHORT.get(config.name, {}).items() if k not in given(config)}
-    return config, replace(config, **short)
+    ((name, given),) = split(cell.strategy)
+    return config(name, given), config(name, {**SHORT.get(name, {}), **given})
 
 
 def facts(cell: Cell) -> dict[str, Any]:

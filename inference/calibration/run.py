@@ -18,7 +18,7 @@ from ...models.noises import NOISES
 from ...models.ppl import language
 from ...models.ppl.compiled import let_go
 from .. import files
-from ..strategies.parse import parse
+from ..strategies.parse import parse, split
 from . import cells
 from .calibrate import said
 from .cells import CELLS, DONE, WAITING, Cell
@@ -91,16 +91,10 @@ def prepare(
 
 
 def _strategies(text: str) -> list[str]:
-    """Each strategy of the text in words of its own, all that was said of it included."""
-    from ..strategies.parse import given
-
-    found = []
-    for config in parse(text).values():
-        told = given(config)
-        words = [f"{name}={value}" for name, value in told.items()]
-        guide = [f"guide={config.guide.name}"] if hasattr(config, "guide") and "guide" not in told else []
-        found.append(":".join(filter(None, (config.name, ",".join(guide + words)))))
-    return found
+    """Each strategy of the text in words of its own; raises ValueError for words that mean nothing."""
+    parse(text)
+    given = [(name, ",".join(f"{key}={value}" for key, value in settings.items())) for name, settings in split(text)]
+    return [f"{name}:{settings}" if settings else name for name, settings in given]
 
 
 def run(plan: Plan, progress: bool = True, print_line: Callable[[str], Any] = print) -> list[dict[str, Any]]:

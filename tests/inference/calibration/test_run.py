@@ -57,7 +57,7 @@ def test_whatever_decides_what_a_cell_computes_is_in_its_name(tmp_path):
         base._replace(prior="half_cauchy:scale=2"),
         base._replace(structure="iid"),
         base._replace(strategy="nuts:warmup=200"),
-        base._replace(strategy="nuts:warmup=1000"),  # which is the default, but not that of short runs
+        base._replace(strategy="nuts:warmup=1000"),  # the default, but not that of short runs
         base._replace(form="hierarchical"),
         base._replace(seed=1),
         base._replace(simulations=21),
@@ -71,10 +71,12 @@ def test_whatever_decides_what_a_cell_computes_is_in_its_name(tmp_path):
     assert cells.file_of(tmp_path, base).name == cells.file_of(tmp_path, base).name
 
 
-def test_settings_that_were_named_stay(monkeypatch):
-    asked, short = cells.configs(Cell("half_cauchy", "ard", "nuts:draws=1000,warmup=50"))
-    assert (asked.warmup, asked.draws, asked.chains) == (50, 1000, 4)
-    assert (short.warmup, short.draws, short.chains, short.method) == (50, 300, 1, "vectorised")
+def test_settings_that_were_named_stay(tmp_path):
+    asked, short = cells.configs(Cell("half_cauchy", "ard", "nuts:draws=1000,warmup=50"))  # 1000 is the default
+    assert (asked.warmup, asked.draws, asked.chains, asked.method) == (50, 1000, 4, "auto")
+    assert (short.warmup, short.draws, short.chains, short.method) == (50, 1000, 1, "vectorised")
+    plan = run.prepare("half_cauchy", with_="svi:guide=local,lr=0.1,nuts", out=tmp_path)
+    assert [cell.strategy for cell in plan.files] == ["svi:guide=local,lr=0.1", "nuts"]
 
 
 def test_what_does_not_apply_is_refused_and_what_breaks_fails(tmp_path, monkeypatch):
@@ -111,7 +113,7 @@ def test_an_atlas_that_is_stopped_says_what_is_left_and_goes_on(finished, tmp_pa
         return {**cells.read(done), "p_values": {name: 1e-12 for name in made["p_values"]}}, ""
 
     monkeypatch.setattr(cells, "compute", compute)
-    options = {**QUICK, "with_": "nuts,svi:steps=20", "atlas": True, "out": tmp_path}
+    options = {**QUICK, "with_": "nuts,svi:guide=mean_field", "atlas": True, "out": tmp_path}
     plan = run.prepare("half_cauchy", **options)
     assert [cell.structure for cell in plan.files] == ["ard", "ard", "iid", "iid", "add", "add", "ard_add", "ard_add"]
     with pytest.raises(KeyboardInterrupt):
