@@ -151,8 +151,9 @@ def said(pits: Arrays, p_values: dict[str, float], ess: float | None = None, dra
     if p >= LEVEL:
         return "calibrated", f"nothing against it in {len(u)} simulations ({_equals(p)})"
     low = "" if ess is None or ess >= draws else f"; a tenth of the fits have an ESS below {max(ess, 1):.0f}"
-    others = sum(q < LEVEL for q in adjusted.values()) - 1
-    more = f", and {others} more quantities are off" if others > 1 else ", and one more is off" if others else ""
+    off = [name for name, q in adjusted.items() if q < LEVEL]
+    more = {1: "", 2: ", and one more is off"}.get(len(off), f", and {len(off) - 1} more quantities are off")
+    more += "" if any(name.startswith("f(") for name in off) else "; nothing against f(x)"
     return "not calibrated", f"{worst}: {_shape(u)} ({_equals(p)}){more}{low}"
 
 
