@@ -47,7 +47,10 @@ def of_prior(model: Callable, x: Any, count: int, seed: int = 0) -> Simulations:
     """
     p = ppl(x)
     if improper := sites_of(model, x, p.xp.zeros(x.shape[0])).improper:
-        raise ValueError(f"the {improper} prior is improper: there is nothing to simulate from it; use a proper noise")
+        raise ValueError(
+            f"the {improper} prior is improper: there is nothing to simulate from it; use a proper noise, or calibrate "
+            "at data of your own"
+        )
     evaluation = import_module(f"...target.{p.name}.evaluation", __name__)
     parts: list[Arrays] = []
     kept = drawn = 0
