@@ -2,7 +2,7 @@
 
 import typer
 
-from . import check, compare, list, papers, prune, report, show, sweep, trim
+from . import calibrate, check, compare, list, papers, prune, report, show, sweep, trim
 
 app = typer.Typer(
     help="Every multiplicative noise is a prior: see which, and what SVI, NUTS and SGLD make of it.",
@@ -15,6 +15,7 @@ app.command()(show.show)
 app.command()(check.check)
 app.command()(papers.papers)
 app.command()(compare.compare)
+app.command()(calibrate.calibrate)
 app.command()(sweep.sweep)
 app.command()(report.report)
 app.command()(trim.trim)

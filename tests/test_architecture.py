@@ -15,7 +15,8 @@ FLOORS = (
     *("models.likelihoods", "models.papers", "models.user_file", "models.catalogue", "models.views", "models.check"),
     *("inference.files", "inference.seals", "inference.provenance"),
     *("inference.target", "inference.strategies", "inference.driver"),
-    *("inference.judging", "inference.references", "inference.sparsity", "inference.runs", "inference.sweeps", "cli"),
+    *("inference.judging", "inference.references", "inference.sparsity", "inference.runs", "inference.calibration"),
+    *("inference.sweeps", "cli"),
 )
 LANGUAGES = {"numpyro", "pyro"}
 NUMPYRO = ("models.ppl", "inference.target.numpyro", "inference.strategies", "inference.driver")

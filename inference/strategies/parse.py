@@ -26,7 +26,7 @@ def parse(text: str) -> dict[str, Any]:
 
     Raises ValueError for unknown names, with the nearest known ones, for bad values and for repetitions.
     """
-    requested = [(name, settings, config(name, settings)) for name, settings in _split(text)]
+    requested = [(name, settings, config(name, settings)) for name, settings in split(text)]
     labels = [_label(name, settings) for name, settings, _ in requested]
     labels = [
         _full_label(name, settings) if labels.count(label) > 1 else label
@@ -107,8 +107,8 @@ def _either(names: list[str]) -> str:
     return f"the guides {', '.join(most)} and {last}" if most else f"the guide {last}"
 
 
-def _split(text: str) -> list[tuple[str, dict[str, str]]]:
-    """Names and their settings, both as text."""
+def split(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Names of strategies and the settings that are given for each, all of it text."""
     strategies: list[tuple[str, dict[str, str]]] = []
     for token in (part.strip() for part in text.split(",")):
         if not token and strategies:

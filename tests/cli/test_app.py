@@ -28,7 +28,10 @@ sys.exit(", ".join({HEAVY} & set(sys.modules)) or 0)
     assert time.perf_counter() - start < 5  # 0.2 s on an idle machine
 
 
-@pytest.mark.parametrize("command", ["list", "show", "check", "papers", "compare", "sweep", "report", "trim", "prune"])
+COMMANDS = ("list", "show", "check", "papers", "compare", "calibrate", "sweep", "report", "trim", "prune")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_not_cut(command):
     output = CliRunner(env={"COLUMNS": "80"}).invoke(app, [command, "--help"]).output
     assert "Usage" in output and "…" not in output
