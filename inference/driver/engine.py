@@ -24,7 +24,7 @@ from ..target.sites import Arrays
 
 RECORDS = 100  # at most so many records a block
 BUFFER = 2**26  # bytes that the records of a block may take
-STEP, DRAW, AFTER_WARMUP = range(3)  # streams of random keys
+STEP, DRAW, AFTER_WARMUP, PREPARE = range(4)  # streams of random keys
 
 
 class Engine:
@@ -61,7 +61,26 @@ class Engine:
         lane = (self._keys[0], self.state[0], *self._data[0])
         leaves, tree = jax.tree.flatten(jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), lane))
         self._block = _compiled(algorithm, self._axes, self.records, tuple(leaves), tree)
-        self.compile_seconds = time.perf_counter() - began
+        self.compile_seconds, self.prepare_seconds = time.perf_counter() - began, 0.0
+
+    def prepare(self) -> None:
+        """What the algorithm does before the warmup, for each chain and data set by the host."""
+        if self._algorithm.prepare is None:
+            return
+        began, axes = time.perf_counter(), len(self._axes)
+        for i, (key, state, data) in enumerate(zip(self._keys, self.state, self._data, strict=True)):
+            places = list(np.ndindex(key.shape[:axes]))
+            prepared = []
+            for place in places:
+                of_set = place[:1] if 0 in self._axes else ()
+                own = [
+                    jax.tree.map(lambda leaf, at=at: leaf[at], part) for part, at in ((state, place), (data, of_set))
+                ]
+                seed = int(jax.random.bits(jax.random.fold_in(key[place], PREPARE)))
+                prepared.append(self._algorithm.prepare(seed, own[0], *own[1]))
+            stacked = _stacked(prepared) if axes else prepared[0]
+            self.state[i] = jax.tree.map(lambda new, old: new.reshape(old.shape), stacked, state)
+        self.prepare_seconds = time.perf_counter() - began
 
     def block(self, step: int, record: int, count: int, thin: int, last: int) -> dict[str, dict[str, np.ndarray]]:
         """Run `count` records of `thin` steps, none beyond step `last`; arrays (chain, count, ...) by part and name.

@@ -48,6 +48,9 @@ def run_loop(
     so_far, stopped = Records(), ""
     if saved is not None and saved.path.exists():
         engine.state, so_far = saved.load(engine.state)
+    else:
+        engine.prepare()
+        seconds["warmup"] += engine.prepare_seconds
     reached = engine.state, so_far
     try:
         for phase, (records, thin) in plan.items():

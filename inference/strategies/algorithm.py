@@ -16,6 +16,8 @@ class Algorithm(NamedTuple):
     thin : steps before each further draw; 0 if every draw comes from the state that the warmup left (a fitted guide).
     draws, chains : how many.
     independent_chains, approximation : see `Fit`.
+    prepare : ``(key, State, x, y) -> State``, called once for each chain before the warmup, by the host: `key` is its
+        seed, a whole number; None for nothing to do.
     after_warmup : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
     method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
     moments : ``(State, x, y) -> (loc, scale)``, mean and sd by site, of a guide that has them or gathered along
@@ -38,6 +40,7 @@ class Algorithm(NamedTuple):
     chains: int
     independent_chains: bool = True
     approximation: bool = False
+    prepare: Callable | None = None
     after_warmup: Callable | None = None
     method: str = "vectorised"
     moments: Callable | None = None

@@ -11,7 +11,7 @@ import torch
 from ...strategies.algorithm import Algorithm
 from ...target.sites import Arrays
 
-INIT, STEP, DRAW, AFTER_WARMUP = range(4)  # streams of seeds
+INIT, STEP, DRAW, AFTER_WARMUP, PREPARE = range(5)  # streams of seeds
 SMALL = 10_000_000  # multiplications of a step, below which threads wait for one another longer than they work
 
 
@@ -24,7 +24,14 @@ class Engine:
         began = time.perf_counter()
         self._algorithm, self._seed, self._data = algorithm, seed, (x, y)
         self.state = [self._call(algorithm.init, INIT, chain, 0) for chain in range(algorithm.chains)]
-        self.compile_seconds = time.perf_counter() - began
+        self.compile_seconds, self.prepare_seconds = time.perf_counter() - began, 0.0
+
+    def prepare(self) -> None:
+        """What the algorithm does before the warmup, for each chain."""
+        if self._algorithm.prepare is not None:
+            began, f = time.perf_counter(), self._algorithm.prepare
+            self.state = [self._call(f, PREPARE, chain, 0, state) for chain, state in enumerate(self.state)]
+            self.prepare_seconds = time.perf_counter() - began
 
     def _call(self, function: Any, stream: int, chain: int, number: int, *state: Any) -> Any:
         """Call with a seed that depends on (seed, stream, chain, number) alone; torch's own state stays as it was."""
