@@ -152,7 +152,8 @@ def _with_form(prepared: Run, print_line: Callable[[str], Any]) -> Run:
         weights = catalogue.prior(record["prior"], options["structure"], form)
         return catalogue.model(weights, net, data.task, len(data.classes))
 
-    record["form"] = choose_form(model_of, *arrays("numpyro", data.x_train, data.y_train), options["seed"])
+    x, y = arrays("numpyro", data.x_train, data.y_train)
+    record["form"] = choose_form(model_of, x, y, options["seed"])
     record["understood"].append(f"form: {record['form'].replace(',', ', ')}, as a pilot run decided")
     print_line(record["understood"][-1])
     return replace(prepared, model=model_of(record["form"]))

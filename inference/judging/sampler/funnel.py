@@ -11,7 +11,7 @@ import numpy as np
 
 LEAST = 10  # divergent draws, below which nothing is said
 SHARE = 0.65  # of pairs of a divergent draw and another in which the divergent one is nearer to the neck
-LEVEL = 1e-3  # of the rank test, all scales of the program together
+LEVEL = 1e-5  # of the rank test, all scales of the program together; draws are not independent
 ADVICE = {  # whether the weight is sampled as base: the end where its neck is, and the form without it
     False: (-1, "small", "expanded"),
     True: (1, "large", "hierarchical"),
