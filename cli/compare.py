@@ -25,7 +25,10 @@ def compare(
         str, typer.Option(help="Who shares a scale: iid, ard, add, output, ard_add, inner_add, inner_ard_add.")
     ] = "ard",
     form: Annotated[
-        str, typer.Option(help="What is sampled: expanded, hierarchical, marginal or weight_norm.")
+        str,
+        typer.Option(
+            help="What is sampled: expanded, hierarchical, marginal or weight_norm; auto: a pilot run decides."
+        ),
     ] = "expanded",
     network: Annotated[
         str,

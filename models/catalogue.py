@@ -72,6 +72,8 @@ FORM_MEANINGS = {
     "hierarchical": "scale, then the weight ~ N(0, scale^2 sigma0^2)",
     "marginal": "the weight alone, its scale integrated out (where that has a closed form)",
     "weight_norm": "scale * g v / norm(v): weight-normalised layers, of magnitude g",
+    "auto": "expanded or hierarchical, as a short pilot run decides for each layer",
+    "layer0=hierarchical,layer1=expanded": "a form for each layer",
 }
 ALIKE = ("expanded", "hierarchical", "marginal")  # forms that give a weight the same law
 TASKS = ("regression", "binary", "categorical")

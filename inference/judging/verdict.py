@@ -6,9 +6,11 @@ import numpy as np
 
 from .convergence import EBFMI, ESS, RHAT, not_converged
 from .psis import KHAT
+from .sampler.funnel import funnel
 
 DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them
 DISTANCE = 0.5  # posterior sds between the predictive means of a fit and of the reference
+STEADIER = "raise target_accept, or use a lighter-tailed noise"
 WIDTH = (0.7, 1.4)  # ratio of the predictive sds within which a fit is as wide as the reference
 ERRORS = 2  # Monte-Carlo errors of a stored reference by which these may be missed
 
@@ -27,7 +29,8 @@ def verdict(row: dict[str, Any], tree: Any, reference: str = "", trusted: bool =
         return "off", "the test rows have no finite predictive density"
     chains, draws = tree["posterior"].sizes["chain"], tree["posterior"].sizes["draw"]
     if tree.attrs["independent_chains"]:
-        found = chain_problems(row, chains, chains * draws)
+        neck = funnel(tree) if row.get("divergences", 0) > DIVERGENT * chains * draws else ""
+        found = chain_problems(row, chains, chains * draws, neck)
     else:
         found = [("not converged", reason) for reason in [not_converged(tree)] if reason]
     if not np.isnan(row["distance_mean"]):
@@ -41,8 +44,9 @@ def verdict(row: dict[str, Any], tree: Any, reference: str = "", trusted: bool =
     return found[0][0], "; ".join(reason for _, reason in found)
 
 
-def chain_problems(row: dict[str, Any], chains: int, draws: int) -> list[Finding]:
-    """What is wrong with the chains of a sampler; `draws` are those of all chains."""
+def chain_problems(row: dict[str, Any], chains: int, draws: int, neck: str = "") -> list[Finding]:
+    """What is wrong with the chains of a sampler; `draws` are those of all chains, `neck` where they diverged, if it is
+    known (see `funnel`)."""
     found: list[Finding] = []
     if chains < 2:
         found.append(("unchecked", "one chain cannot show convergence; run two or more"))
@@ -58,7 +62,7 @@ def chain_problems(row: dict[str, Any], chains: int, draws: int) -> list[Finding
         found.append(("not converged", f"E-BFMI {row['ebfmi']:.2f}: the sampler explores the energy too slowly"))
     if row.get("divergences", np.nan) > DIVERGENT * draws:
         share = f"{row['divergences']:.0f} of {draws} transitions diverged"
-        found.append(("divergent", f"{share}; raise target_accept, or use a lighter-tailed noise"))
+        found.append(("divergent", f"{share} {neck}" if neck else f"{share}; {STEADIER}"))
     return found
 
 

@@ -15,6 +15,7 @@ from ... import data as datasets
 from ...errors import check_seed, sentence, unknown
 from ...models import catalogue
 from ...models.ppl import language
+from ...models.weights.parametrisation import AUTO
 from .. import files
 from ..provenance import checksum, versions
 from ..references import stored as references
@@ -72,7 +73,8 @@ def prepare(
     """
     if reference not in (None, STORED):
         raise unknown("reference", reference, [STORED])
-    weights, net = catalogue.prior(prior, structure, form), catalogue.network(network)
+    undecided = form == AUTO and prior.partition(":")[0] not in catalogue.PRIORS
+    weights, net = catalogue.prior(prior, structure, "expanded" if undecided else form), catalogue.network(network)
     from ..driver.fit import check_config
 
     language(ppl)  # is it there?
@@ -155,6 +157,8 @@ def _fit_all(prepared: Run, progress: bool, print_line: Callable[[str], Any]) ->
     from ..driver.fit import fit
     from ..judging.datatree import arrays, save, to_datatree
 
+    if prepared.record["options"]["form"] == AUTO:
+        prepared = _with_form(prepared, print_line)
     record, seed = prepared.record, prepared.record["options"]["seed"]
     x, y = arrays(record["options"]["ppl"], prepared.data.x_train, prepared.data.y_train)
     for label, config in prepared.configs.items():
@@ -175,6 +179,25 @@ def _fit_all(prepared: Run, progress: bool, print_line: Callable[[str], Any]) ->
         print_line(f"{label}: {entry['why'] or 'done'} ({time.perf_counter() - began:.0f} s)")
         if entry["status"] in (INTERRUPTED, PART):
             break
+
+
+def _with_form(prepared: Run, print_line: Callable[[str], Any]) -> Run:
+    """The run with the forms that a pilot decides, which ``run.json`` and the report then tell."""
+    from ..driver.form import choose_form
+    from ..judging.datatree import arrays
+
+    record, data = prepared.record, prepared.data
+    options, net = record["options"], catalogue.network(record["options"]["network"])
+
+    def model_of(form: str) -> Callable[..., Any]:
+        weights = catalogue.prior(record["prior"], options["structure"], form)
+        return catalogue.model(weights, net, data.task, len(data.classes))
+
+    x, y = arrays("numpyro", data.x_train, data.y_train)
+    record["form"] = choose_form(model_of, x, y, options["seed"])
+    record["understood"].append(f"form: {record['form'].replace(',', ', ')}, as a pilot run decided")
+    print_line(record["understood"][-1])
+    return replace(prepared, model=model_of(record["form"]))
 
 
 def report_again(folder: Path) -> tuple[dict[str, Any], Any]:
@@ -206,7 +229,9 @@ def _watch(prepared: Run, config: Any) -> Any:
         return None
     options = prepared.record["options"]
     prior = prepared.record["prior"].partition(":")[0]
-    if prior not in catalogue.WEIGHTS if prior in catalogue.PRIORS else options["form"] in ("expanded", "weight_norm"):
+    form = prepared.record.get("form", options["form"])
+    drawn = prior in catalogue.WEIGHTS if prior in catalogue.PRIORS else form in ("hierarchical", "marginal")
+    if not drawn:
         return None
     from ..sparsity.report import watch
 

@@ -115,6 +115,7 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
     if sites.size < 2:
         raise ValueError("mclmc needs a program of two coordinates or more; use nuts")
     kernel, first_chain = _kernel(bool(config.adjusted))
+    thin: Any = config.thin
     columns = rank(sites.size) if config.mass == "low_rank" else 0
 
     def log_density(coordinates: Coordinates, x: Any, y: Any) -> Callable:
@@ -156,7 +157,7 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
         stats = {
             "lp": jnp.where(jnp.isfinite(state.energy_change), state.chain.logdensity, jnp.nan),
             "energy_change": state.energy_change,
-            "n_steps": GRADIENTS * config.thin * state.n_steps,
+            "n_steps": GRADIENTS * thin * state.n_steps,
             "step_size": state.tuned.step_size,
             "L": state.tuned.L,
         }
@@ -164,13 +165,14 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
             stats["acceptance_rate"] = state.acceptance
         return constrain(model, z, x, y), stats
 
-    method, counts = chain_method(config.method), (config.thin, config.draws, config.chains)
+    method, counts = chain_method(config.method), (thin, config.draws, config.chains)
     return Algorithm(init, step, draw, 0, *counts, prepare=prepare, method=method)
 
 
 def _untuned(size: int) -> Tuned:
     """What BlackJAX begins with."""
-    return Tuned(jnp.sqrt(float(size)), jnp.sqrt(float(size)) / 4, jnp.ones(size))
+    first: tuple[Any, ...] = (jnp.sqrt(float(size)), jnp.sqrt(float(size)) / 4, jnp.ones(size))
+    return Tuned(*first)
 
 
 def _kernel(adjusted: bool) -> tuple[Callable, Callable]:

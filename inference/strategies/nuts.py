@@ -1,6 +1,7 @@
 """The No-U-Turn sampler, NumPyro's; with Gibbs over the discrete scales where a noise has them.
 
-Source: Hoffman & Gelman (2014).  The warmup adapts the step size and the mass matrix (Stan's windows).
+Source: Hoffman & Gelman (2014).  The warmup adapts the step size and the mass matrix (Stan's windows).  It may begin at
+the draws of an earlier fit, or at those of Pathfinder, and with their scales.
 """
 
 from collections.abc import Callable
@@ -8,19 +9,23 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 from numpyro.infer import NUTS as NumPyroNUTS
 from numpyro.infer import DiscreteGibbs, Gibbs
 from numpyro.infer.gibbs import discrete_latent_sites
 
 from ...errors import unknown
-from ..target.numpyro.density import uniform
+from ..target.numpyro.density import unconstrained_draws, uniform
 from ..target.numpyro.discrete import by_coordinate
-from ..target.sites import Sites, refuse_endless, refuse_improper, without_function
+from ..target.numpyro.energy import energy
+from ..target.sites import Sites, refuse_discrete, refuse_endless, refuse_improper, without_function
 from .algorithm import Algorithm
+from .hamiltonian import low_rank, whitened
+from .hamiltonian.start import PATHFINDER, keeps_metric, of_draws, of_pathfinder
 from .settings import check_numbers
 
 METHODS = ("auto", "vectorised", "sequential", "parallel")
-MASSES = ("diagonal", "dense")
+MASSES = ("diagonal", "dense", "low_rank")
 DEEPEST = 30  # tree, whose leaves are still counted in 32 bits
 
 
@@ -34,7 +39,11 @@ class NUTS:
     warmup : steps of adaptation, per chain.
     draws : posterior draws after that, per chain.
     chains : independent chains.
-    mass : ``diagonal`` or ``dense`` mass matrix.
+    mass : ``diagonal``, ``dense`` or ``low_rank`` mass matrix; the last is diagonal but for ten directions at most, for
+        many coordinates of which a few are strongly correlated.
+    start : ``pathfinder``, or a fit's netCDF file (no commas in its path): where chains begin, and the scales that the
+        mass matrix begins with.  Those of a sampler's fit are kept, and the warmup finds the step size alone.  A warmup
+        of 100 to 300 steps is then enough.  None for random values.
     target_accept : acceptance probability that the step size aims at; nearer 1 for fewer divergences.
     max_tree_depth : at most 2**max_tree_depth - 1 leapfrog steps a draw.
     method : how chains run: ``vectorised``, ``sequential``, ``parallel`` (a thread each), or ``auto``: vectorised on an
@@ -46,6 +55,7 @@ class NUTS:
     draws: int = 1000
     chains: int = 4
     mass: str = "diagonal"
+    start: str | None = None
     target_accept: float = 0.9
     max_tree_depth: int = 10
     method: str = "auto"
@@ -69,20 +79,56 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
     """Bind `nuts` to a NumPyro program ``model(x, y)``; raises ValueError if its prior is improper or endless."""
     refuse_improper("nuts", sites)
     refuse_endless("nuts", sites)
-    kernel = _kernel(config, by_coordinate(model) if sites.discrete else model, bool(sites.discrete))
+    begin, step, draw = _functions(config, model, sites)
+    draws = {}  # of the fit to start from
 
-    def init(key: Any, x: Any, y: Any) -> State:
+    def init(key: Any, x: Any, y: Any) -> Any:
+        return begin(key, x, y, None)
+
+    def read(x: Any, y: Any) -> None:
+        if config.start not in (None, PATHFINDER):
+            draws["z"] = unconstrained_draws(model, sites, config.start, x, y)
+            of_draws(draws["z"], 0, config.mass == "dense", config.start)
+
+    def prepare(seed: int, state: Any, x: Any, y: Any) -> Any:
+        if config.start == PATHFINDER:
+            start = of_pathfinder(energy(model, sites, seed, x, y), seed)
+        else:
+            start = of_draws(draws["z"], seed, config.mass == "dense", str(config.start))
+        start = jax.tree.map(lambda part: jnp.asarray(part, x.dtype), start)
+        new = jax.jit(begin)(jax.random.PRNGKey(seed), x, y, start)
+        return jax.tree.map(lambda a, like: jnp.asarray(a, like.dtype), new, state)
+
+    counts = (1 if config.mass == "low_rank" else config.warmup, 1, config.draws, config.chains)
+    optional: dict[str, Any] = {"prepare": prepare, "refuse": read} if config.start else {}
+    return Algorithm(init, step, draw, *counts, method=chain_method(config.method), **optional)
+
+
+def _functions(config: NUTS, model: Callable, sites: Sites) -> tuple[Callable, Callable, Callable]:
+    """``begin(key, x, y, start)``, step and draw, in whatever coordinates."""
+    if config.start:
+        refuse_discrete(f"nuts:start={config.start}", sites, "nuts without start (Gibbs inside)")
+    if config.mass == "low_rank":
+        return low_rank.functions(config, model, sites)
+    if config.start:
+        adapt = not keeps_metric(config.start)
+        return whitened.functions(config, model, sites, lambda program: _nuts(config, program, adapt), _stats)
+    program = by_coordinate(model) if sites.discrete else model
+    nuts = _nuts(config, program)
+    kernel = Gibbs([(DiscreteGibbs(program), discrete_latent_sites), (nuts, None)]) if sites.discrete else nuts
+
+    def begin(key: Any, x: Any, y: Any, start: None) -> State:
         return kernel.init(key, config.warmup, None, (x, y), {})
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:
         state = kernel.sample(state._replace(rng_key=key), (x, y), {})
-        return state, {"lp": -_hmc(state).potential_energy}
+        hmc = _hmc(state)
+        return state, {"lp": -hmc.potential_energy, "n_steps": hmc.num_steps.astype(float)}
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         return without_function(kernel.postprocess_fn((x, y), {})(state.z)), _stats(state)
 
-    method = chain_method(config.method)
-    return Algorithm(init, step, draw, config.warmup, 1, config.draws, config.chains, method=method)
+    return begin, step, draw
 
 
 def chain_method(method: str) -> str:
@@ -92,15 +138,15 @@ def chain_method(method: str) -> str:
     return "parallel" if jax.default_backend() == "cpu" else "vectorised"
 
 
-def _kernel(config: NUTS, model: Callable, discrete: bool) -> Any:
-    nuts = NumPyroNUTS(
+def _nuts(config: NUTS, model: Callable, adapt: bool = True) -> Any:
+    return NumPyroNUTS(
         model,
-        dense_mass=config.mass == "dense",
+        adapt_mass_matrix=adapt,
+        dense_mass=config.mass == "dense" and adapt,
         target_accept_prob=config.target_accept,
         max_tree_depth=config.max_tree_depth,
         init_strategy=uniform(0.5),
     )
-    return Gibbs([(DiscreteGibbs(model), discrete_latent_sites), (nuts, None)]) if discrete else nuts
 
 
 def _hmc(state: State) -> Any:

@@ -1,4 +1,4 @@
-"""A fit's netCDF file, and the means in it: where another fit begins."""
+"""A fit's netCDF file, and the means or the draws in it: where another fit begins."""
 
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,25 @@ def means(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
         values[name] = (site.mean("draw") if "draw" in site.dims else site).to_numpy()
         if values[name].shape != shape:
             raise ValueError(f"{path}: {name} has shape {values[name].shape}, and this program needs {shape}")
+        if not np.isfinite(values[name]).all():
+            raise ValueError(f"{path}: {name} holds NaN or infinite values; start from another fit")
+    return values
+
+
+def draws_of(path: str | Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
+    """Posterior draws (chain, draw, ...) of these sites from a file that `save` wrote.
+
+    Raises FileNotFoundError or ValueError if there is no such file, it is of another program, or it holds NaN.
+    """
+    posterior, values = load(path)["posterior"], {}
+    for name, shape in shapes.items():
+        if name not in posterior:
+            raise ValueError(
+                f"{path} lacks the site {name} of this program; start from a fit of the same network, prior and form"
+            )
+        values[name] = posterior[name].transpose("chain", "draw", ...).to_numpy()
+        if values[name].shape[2:] != shape:
+            raise ValueError(f"{path}: {name} has shape {values[name].shape[2:]}, and this program needs {shape}")
         if not np.isfinite(values[name]).all():
             raise ValueError(f"{path}: {name} holds NaN or infinite values; start from another fit")
     return values

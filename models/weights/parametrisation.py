@@ -28,6 +28,7 @@ from . import weight_norm
 from .structure import STRUCTURES, Structure, add, ard, iid
 
 FORMS = ("expanded", "hierarchical", "marginal", "weight_norm")
+AUTO = "auto"  # expanded or hierarchical, as a pilot run decides for each layer
 Prior = Callable[[PPL, str, tuple[int, ...]], Any]
 
 
@@ -41,7 +42,8 @@ def prior(
     ----------
     noise : a Noise, or any function ``(p, name, shape) -> scales``.
     structure : who shares a scale: a function, or ``"iid"``, ``"ard"``, ``"add"``, ``"ard_add"``.
-    form : ``"expanded"``, ``"hierarchical"``, ``"marginal"`` or ``"weight_norm"`` (see the module).
+    form : ``"expanded"``, ``"hierarchical"``, ``"marginal"`` or ``"weight_norm"`` (see the module); or one for each
+        layer, as in ``"layer0=hierarchical,layer1=expanded"``.
     sigma0 : standard deviation of the weight at lambda = 1; by default 1 / sqrt(fan_in).  In the last form, where it is
         the median of g over the root of the vector's entries.
 
@@ -57,6 +59,10 @@ def prior(
         if structure not in STRUCTURES:
             raise unknown("structure", structure, STRUCTURES)
         structure = STRUCTURES[structure]
+    if "=" in form:
+        return _by_layer({layer: prior(noise, structure, of, sigma0) for layer, of in _layers(form).items()})
+    if form == AUTO:
+        raise ValueError("form='auto' needs the data: noisezoo compare has it, and in Python driver.form.choose_form")
     if form not in FORMS:
         raise unknown("form", form, FORMS)
     if sigma0 is not None:
@@ -79,6 +85,27 @@ def prior(
             return _record(p, f"{name}.weight", scale * base)
         sd = s0 * (p.xp.abs(scale) if noise.signed else scale)
         return p.sample(f"{name}.weight", p.dist.Normal(0.0, sd).expand(shape).to_event(len(shape)))
+
+    return weight
+
+
+def _layers(form: str) -> dict[str, str]:
+    """Layer -> form of ``layer0=hierarchical,layer1=expanded``."""
+    pairs = [[part.strip() for part in token.split("=")] for token in form.split(",")]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs) or len(dict(pairs)) != len(pairs):
+        raise ValueError(f"write a form for each layer once, as in layer0=hierarchical,layer1=expanded, not {form!r}")
+    return dict(pairs)
+
+
+def _by_layer(priors: dict[str, Prior]) -> Prior:
+    """The prior that is another one in every layer."""
+
+    def weight(p: PPL, name: str, shape: tuple[int, ...]) -> Any:
+        if name not in priors:
+            raise ValueError(
+                f"the form says nothing of {name}; write {name}=expanded beside those of {', '.join(priors)}"
+            )
+        return priors[name](p, name, shape)
 
     return weight
 

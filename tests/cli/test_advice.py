@@ -12,7 +12,7 @@ from noisezoo.inference.driver.loop import check_finite
 from noisezoo.inference.strategies import STRATEGIES, config_class, guides
 from noisezoo.inference.strategies.guides import GUIDES
 from noisezoo.inference.strategies.parse import parse
-from noisezoo.models.weights.parametrisation import FORMS
+from noisezoo.models.weights.parametrisation import AUTO, FORMS
 from typer.main import get_command
 
 ROOT = Path(noisezoo.__file__).parent
@@ -49,7 +49,7 @@ def wrong(file, text):
             parse(found.replace("=GUIDE", "=map"))
         except ValueError as error:
             yield str(error)
-    yield from (f"form={f}" for f in re.findall(r"\bform='?(\w+)", text) if f not in FORMS)
+    yield from (f"form={f}" for f in re.findall(r"\bform='?(\w+)", text) if f not in (*FORMS, AUTO))
     yield from (
         f"guide={g}" for g in re.findall(r"\bguide[= ]'?([a-z_]{2,})\b(?! )", text) if "=" in text and g not in GUIDES
     )

@@ -52,7 +52,8 @@ def adam(config: Any, distance: Distance | None) -> optax.GradientTransformation
         zero, never = jnp.zeros((), jnp.int32), jnp.asarray(jnp.inf)
         lr, first = jnp.asarray(float(config.lr)), jnp.asarray(FIRST // 2, jnp.int32)
         windows = jax.tree.map(_window, params)
-        return State(scaling.init(params), zero, zero, first, lr, windows, params, never, never, jnp.asarray(False))
+        begun: Any = (zero, zero, first, lr, windows, params, never, never, jnp.asarray(False))
+        return State(scaling.init(params), *begun)
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         scaled, moments = scaling.update(updates, state.moments, params)

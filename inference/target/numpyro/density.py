@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
+from jax.flatten_util import ravel_pytree
 from numpyro import handlers
 from numpyro.infer.gibbs import latent_sample_sites, prototype_trace
 from numpyro.infer.initialization import init_to_uniform
@@ -60,6 +62,32 @@ def start_and_constrain(model: Callable, sites: Sites, x: Any, y: Any) -> tuple[
         return {name: values[name] for name in sites.latent}
 
     return start(model, sites, jax.random.PRNGKey(0), x, y), constrained
+
+
+def unraveller(model: Callable, sites: Sites, x: Any, y: Any) -> Callable:
+    """The map from flat unconstrained numbers (n,) to the sites of a program, in the order of `ravel_pytree`."""
+    like = jax.eval_shape(lambda: start(model, sites, jax.random.PRNGKey(0), x, y))
+    return ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like))[1]
+
+
+def unconstrained_draws(model: Callable, sites: Sites, path: str, x: Any, y: Any) -> np.ndarray:
+    """The draws in a fit's file, unconstrained and flat, (chain, draw, n).
+
+    Raises FileNotFoundError or ValueError if there is no such file, it is of another program, or its draws are outside
+    the support of this one.
+    """
+    from ..warm_start import draws_of
+
+    values = start_and_constrain(model, sites, x, y)[1](start(model, sites, jax.random.PRNGKey(0), x, y))
+    draws = draws_of(path, {name: value.shape for name, value in values.items()})
+
+    def flat(draw: dict) -> Any:
+        return ravel_pytree(unconstrain_fn(model, (x, y), {}, draw))[0]
+
+    z = np.asarray(jax.jit(jax.vmap(jax.vmap(flat)))(draws))
+    if not np.isfinite(z).all():
+        raise ValueError(f"{path} holds draws outside the support of this program; start from a fit of the same one")
+    return z
 
 
 def on_rows(program: Callable) -> Callable:

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from ....models.ppl.compiled import kept
 from ..pathfinder import ROWS, Energy
 from ..sites import Sites
-from .density import potential, start
+from .density import potential, start, unraveller
 
 
 def energy(model: Callable, sites: Sites, seed: int, x: Any, y: Any, most: int | None = ROWS) -> Energy:
@@ -36,8 +36,7 @@ def energy(model: Callable, sites: Sites, seed: int, x: Any, y: Any, most: int |
 
 def unflatten(model: Callable, sites: Sites, flat: Any, x: Any, y: Any) -> dict:
     """A flat vector cut into the latent sites of a program."""
-    like = jax.eval_shape(lambda: start(model, sites, jax.random.PRNGKey(0), x, y))
-    return ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like))[1](flat)
+    return unraveller(model, sites, x, y)(flat)
 
 
 def double(a: Any) -> Any:

@@ -16,7 +16,7 @@ def energy(model: Callable, seed: int, x: Any, y: Any, most: int | None = ROWS) 
     data: Any
     with _double(x):
         data = [a.to(torch.float64) if a.is_floating_point() else a for a in (x, y)]
-        like, transforms = initial(model, *data)
+        like, transforms = initial(model, data[0], data[1])
     rows = None
     if most is not None and x.shape[0] > most:
         rows = torch.as_tensor(np.random.default_rng(seed).choice(x.shape[0], most, replace=False), device=x.device)

@@ -1,0 +1,77 @@
+"""Where a chain starts, and the coordinates it moves in: from the draws of a fit, or from Pathfinder."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...target.coordinates import Coordinates, with_rank
+from ...target.pathfinder import Energy, pathfinder, rank
+from ...target.warm_start import load
+
+PATHFINDER = "pathfinder"
+SHRINKAGE = 5  # draws that say there is no correlation, as in Stan
+
+
+class Start(NamedTuple):
+    """A position u (n,) in coordinates of which the posterior is about a standard normal."""
+
+    u: np.ndarray
+    coordinates: Coordinates
+
+
+def keeps_metric(start: str | None) -> bool:
+    """Whether the warmup keeps the metric that it begins with: that of a sampler's fit."""
+    return start not in (None, PATHFINDER) and bool(load(str(start)).attrs["independent_chains"])
+
+
+def columns(start: str | None, mass: str, n: int) -> int:
+    """How many columns the coordinates of a start have for n numbers, of which they are a standard normal."""
+    if start == PATHFINDER:
+        return rank(n)
+    return n if start and mass == "dense" else 0
+
+
+def of_draws(z: np.ndarray, seed: int, dense: bool, path: str) -> Start:
+    """One of the draws (chain, draw, n) in the file `path`, at random, in coordinates of their sds or covariance.
+
+    These are about the mean of a chain, for chains may be in different modes; covariances are shrunk towards
+    independence, so that those of few draws are positive definite.  Raises ValueError for draws that do not vary.
+    """
+    centred = (z - z.mean(axis=1, keepdims=True)).astype(np.float64).reshape(-1, z.shape[-1])
+    count, n = len(centred) - len(z), z.shape[-1]
+    sd = np.sqrt((centred**2).sum(axis=0) / max(count, 1))
+    if not (np.isfinite(sd) & (sd > 0)).all():
+        raise ValueError(f"the draws in {path} do not vary; start from a fit of nuts or of svi:guide=full_rank")
+    basis, stretch = np.zeros((n, 0)), np.ones(0)
+    if dense:
+        scaled = centred / sd
+        correlations = scaled.T @ scaled / (count + SHRINKAGE)
+        np.fill_diagonal(correlations, 1.0)
+        variances, basis = np.linalg.eigh(correlations)
+        stretch = np.sqrt(variances)
+    coordinates = Coordinates(np.zeros(n), sd, basis, stretch)
+    places = z.reshape(-1, n)
+    scaled = places[np.random.default_rng(seed).integers(len(places))] / sd
+    return Start(scaled + basis @ ((1 / stretch - 1) * (scaled @ basis)), coordinates)
+
+
+def of_pathfinder(energy: Energy, seed: int) -> Start:
+    """A draw from the normal of the best path, in its coordinates; raises ValueError if no path found any."""
+    found = pathfinder(energy, seed)
+    if not found:
+        raise ValueError("Pathfinder found no normal of a finite ELBO; leave start=pathfinder out")
+    coordinates = found[0].coordinates
+    n = coordinates.loc.size
+    return Start(np.random.default_rng(seed).standard_normal(n), with_rank(np, coordinates, rank(n)))
+
+
+def covariance(coordinates: Coordinates) -> np.ndarray:
+    """The covariance (n, n) of z where u is standard normal."""
+    _, diag, basis, stretch = coordinates
+    root = diag[:, None] * (np.eye(diag.size) + (basis * (stretch - 1)) @ basis.T)
+    return root @ root.T
+
+
+def plain(xp: Any, n: int, columns: int, dtype: Any) -> Coordinates:
+    """The coordinates z themselves, with a basis of so many columns that stretch nothing."""
+    return Coordinates(xp.zeros(n, dtype), xp.ones(n, dtype), xp.zeros((n, columns), dtype), xp.ones(columns, dtype))
