@@ -73,7 +73,8 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
 
     @on_device
     def step(key: int, state: State, x: Any, y: Any) -> tuple[State, dict]:
-        return state._replace(z=state.kernel.sample(state.z)), {}
+        state = state._replace(z=state.kernel.sample(state.z))
+        return state, {"n_steps": float(len(state.kernel.leaves))}
 
     @on_device
     @torch.no_grad()
