@@ -30,8 +30,8 @@ from jax.flatten_util import ravel_pytree
 from ...errors import unknown
 from ...models.ppl.compiled import kept
 from ..target.coordinates import Coordinates, independent, log_volume, place, with_rank
-from ..target.numpyro.density import constrain, potential, start
-from ..target.numpyro.energy import double, energy, unflatten
+from ..target.numpyro.density import constrain, potential, start, unraveller
+from ..target.numpyro.energy import double, energy
 from ..target.pathfinder import LARGE, pathfinder, rank
 from ..target.sites import Sites, refuse_discrete, refuse_improper
 from .algorithm import Algorithm
@@ -119,7 +119,7 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
     columns = rank(sites.size) if config.mass == "low_rank" else 0
 
     def log_density(coordinates: Coordinates, x: Any, y: Any) -> Callable:
-        return lambda u: -potential(model, unflatten(model, sites, place(coordinates, u), x, y), x, y)
+        return lambda u: -potential(model, unraveller(model, sites, x, y)(place(coordinates, u)), x, y)
 
     def state_of(key: Any, u: Any, tuned: Tuned, coordinates: Coordinates, x: Any, y: Any) -> State:
         chain = first_chain(u, log_density(coordinates, x, y), key)
@@ -153,7 +153,7 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
         return state._replace(chain=chain, **moved), {}
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
-        z = unflatten(model, sites, place(state.coordinates, state.chain.position), x, y)
+        z = unraveller(model, sites, x, y)(place(state.coordinates, state.chain.position))
         stats = {
             "lp": jnp.where(jnp.isfinite(state.energy_change), state.chain.logdensity, jnp.nan),
             "energy_change": state.energy_change,
@@ -216,7 +216,7 @@ def _tuning(model: Callable, latent: tuple[str, ...], config: MCLMC) -> Callable
     def tune(key: Any, ease: Any, coordinates: Coordinates, x: Any, y: Any) -> tuple[Any, Tuned]:
         def log_density(u: Any) -> Any:
             return log_volume(jnp, coordinates) - potential(
-                model, unflatten(model, sites, place(coordinates, u), x, y), x, y
+                model, unraveller(model, sites, x, y)(place(coordinates, u)), x, y
             )
 
         def unadjusted(i: Any, carry: Any) -> Any:

@@ -7,7 +7,6 @@ scale of each number from it, the others the covariance too.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -20,8 +19,8 @@ from numpyro.infer import SVI, autoguide, init_to_value
 from numpyro.infer.svi import SVIState
 
 from ...target.coordinates import Coordinates, independent, log_volume, place, variances, with_rank
-from ...target.numpyro.density import constrain, draw_rows, potential, start
-from ...target.numpyro.energy import energy, unflatten
+from ...target.numpyro.density import constrain, draw_rows, potential, start, unraveller
+from ...target.numpyro.energy import energy
 from ...target.pathfinder import LARGE, pathfinder, rank
 from ...target.sites import Sites, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, of_guide
@@ -85,7 +84,8 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     refuse_pays_only(f"svi with guide {config.guide.name}", sites)
     columns = 0 if config.guide.name == "mean_field" else rank(sites.size)
 
-    unravel = partial(unflatten, model, sites)
+    def unravel(flat: Any, x: Any, y: Any) -> dict:
+        return unraveller(model, sites, x, y)(flat)
 
     def program(x: Any, y: Any, rows: Any, coordinates: Coordinates) -> None:
         u = numpyro.sample("u", dist.ImproperUniform(dist.constraints.real_vector, (), (sites.size,)))

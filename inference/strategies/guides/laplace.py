@@ -16,8 +16,8 @@ import numpyro.distributions as dist
 from jax.flatten_util import ravel_pytree
 
 from ...target.newton import mode
-from ...target.numpyro.density import constrain, potential, start
-from ...target.numpyro.energy import energy, unflatten
+from ...target.numpyro.density import constrain, potential, start, unraveller
+from ...target.numpyro.energy import energy
 from ...target.pathfinder import Energy, lowest
 from ...target.sites import Sites, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, without_steps
@@ -72,12 +72,12 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         law = dist.MultivariateNormal(state.mode, scale_tril=state.tril, validate_args=False)
         flat = law.sample(key)
-        z = unflatten(model, sites, flat, x, y)
+        z = unraveller(model, sites, x, y)(flat)
         return constrain(model, z, x, y), {"log_p": -potential(model, z, x, y), "log_q": law.log_prob(flat)}
 
     def moments(state: State, x: Any, y: Any) -> tuple[dict, dict]:
         names, sd = real_sites(model, sites, x, y), jnp.sqrt(jnp.sum(state.tril**2, axis=1))
-        loc, scale = (unflatten(model, sites, part, x, y) for part in (state.mode, sd))
+        loc, scale = (unraveller(model, sites, x, y)(part) for part in (state.mode, sd))
         return {k: loc[k] for k in names}, {k: scale[k] for k in names}
 
     return without_steps(config, init, draw, prepare=prepare, moments=moments)

@@ -14,8 +14,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ...target.coordinates import Coordinates, log_volume, numbers, place, with_rank
-from ...target.numpyro.density import constrain, potential, start
-from ...target.numpyro.energy import energy, unflatten
+from ...target.numpyro.density import constrain, potential, start, unraveller
+from ...target.numpyro.energy import energy
 from ...target.pathfinder import LARGE, PATHS, Normal, pathfinder, rank
 from ...target.sites import Sites, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, without_steps
@@ -56,7 +56,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         own = jax.tree.map(lambda part: part[path], state.coordinates)
         flat = place(own, jax.random.normal(u_key, own.loc.shape))
         log_q = jax.vmap(lambda c: log_density(jnp, c, flat))(state.coordinates)
-        z = unflatten(model, sites, flat, x, y)
+        z = unraveller(model, sites, x, y)(flat)
         stats = {"log_p": -potential(model, z, x, y), "log_q": jax.nn.logsumexp(state.log_weights + log_q)}
         return constrain(model, z, x, y), stats
 

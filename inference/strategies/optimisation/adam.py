@@ -53,7 +53,7 @@ def adam(config: Any, distance: Distance | None) -> optax.GradientTransformation
         lr, first = jnp.asarray(float(config.lr)), jnp.asarray(FIRST // 2, jnp.int32)
         windows = jax.tree.map(_window, params)
         begun: Any = (zero, zero, first, lr, windows, params, never, never, jnp.asarray(False))
-        return State(scaling.init(params), *begun)
+        return State(*(scaling.init(params), *begun))
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         scaled, moments = scaling.update(updates, state.moments, params)

@@ -34,11 +34,6 @@ def energy(model: Callable, sites: Sites, seed: int, x: Any, y: Any, most: int |
     return Energy(lambda path: starting(np.asarray([seed, path], np.uint32)), *others)
 
 
-def unflatten(model: Callable, sites: Sites, flat: Any, x: Any, y: Any) -> dict:
-    """A flat vector cut into the latent sites of a program."""
-    return unraveller(model, sites, x, y)(flat)
-
-
 def double(a: Any) -> Any:
     """An array in double precision, if it is of floating type; under ``jax.enable_x64``."""
     return jnp.asarray(np.asarray(a), float if jnp.issubdtype(a.dtype, jnp.floating) else a.dtype)
@@ -53,7 +48,7 @@ def _functions(model: Callable, latent: tuple[str, ...]) -> tuple[Callable, ...]
         return ravel_pytree(start(model, sites, key, x, y))[0]
 
     def value(flat: Any, x: Any, y: Any, rows: Any) -> Any:
-        return potential(model, unflatten(model, sites, flat, x, y), x, y, rows)
+        return potential(model, unraveller(model, sites, x, y)(flat), x, y, rows)
 
     def values(draws: Any, *data: Any) -> Any:
         return jax.lax.map(lambda flat: value(flat, *data), draws)

@@ -13,16 +13,15 @@ from .density import initial, log_density, untouched
 
 def energy(model: Callable, seed: int, x: Any, y: Any, most: int | None = ROWS) -> Energy:
     """The energy of `model` on these data, or on `most` rows of them, drawn at random."""
-    data: Any
     with _double(x):
-        data = [a.to(torch.float64) if a.is_floating_point() else a for a in (x, y)]
-        like, transforms = initial(model, data[0], data[1])
+        x, y = (a.to(torch.float64) if a.is_floating_point() else a for a in (x, y))
+        like, transforms = initial(model, x, y)
     rows = None
     if most is not None and x.shape[0] > most:
         rows = torch.as_tensor(np.random.default_rng(seed).choice(x.shape[0], most, replace=False), device=x.device)
 
     def nats(flat: Any) -> Any:
-        return -log_density(model, transforms, unflatten(flat, like), *data, rows)[0]
+        return -log_density(model, transforms, unflatten(flat, like), x, y, rows)[0]
 
     def tensor(flat: np.ndarray) -> Any:
         return torch.as_tensor(flat, dtype=torch.float64, device=x.device)
@@ -30,7 +29,7 @@ def energy(model: Callable, seed: int, x: Any, y: Any, most: int | None = ROWS) 
     def start(path: int) -> np.ndarray:
         with _double(x):
             torch.manual_seed(seed + path)
-            return flatten(initial(model, *data)[0]).cpu().numpy()
+            return flatten(initial(model, x, y)[0]).cpu().numpy()
 
     def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         with _double(x):
