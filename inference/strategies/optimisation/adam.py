@@ -62,7 +62,7 @@ def adam(config: Any, distance: Distance | None) -> optax.GradientTransformation
         state = _recorded(state._replace(moments=moments), optax.apply_updates(params, updates))
         due = (state.since == 2 * state.window) & ~state.converged
         due &= falling(config, state.step) == 1.0
-        return jax.lax.fori_loop(0, due.astype(int), lambda _, carry: looked_at(*carry, params), (updates, state))
+        return jax.lax.fori_loop(0, due.astype(int), lambda _, carry: looked_at(carry[0], carry[1], params), (updates, state))
 
     def looked_at(updates: Any, state: State, params: Any) -> tuple[Any, State]:
         means = jax.tree.map(lambda window: batch_means(window, state.window), state.iterates, is_leaf=_is_window)
@@ -72,8 +72,9 @@ def adam(config: Any, distance: Distance | None) -> optax.GradientTransformation
         )
         rhat = _root_mean_square(state)
         drift = jnp.sqrt(distance(first, second))
-        settled = (drift < config.tolerance) & ((rhat < RHAT) | (drift < STILL * config.tolerance))
-        change = jnp.where(settled & (state.lr < config.lr), jnp.sqrt(distance(state.before, average)), state.change)
+        begun = state.lr < config.lr  # from an average: stationary from the start
+        settled = (drift < config.tolerance) & (begun | (rhat < RHAT) | (drift < STILL * config.tolerance))
+        change = jnp.where(settled & begun, jnp.sqrt(distance(state.before, average)), state.change)
         converged = settled & (change < config.tolerance)
         moved = jax.tree.map(lambda a, p, u: jnp.where(settled, a - p, u), average, params, updates)
         return moved, state._replace(

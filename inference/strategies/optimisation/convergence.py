@@ -2,9 +2,9 @@
 
 The learning rate is held until the iterates are stationary and their average is known well enough; then it is divided
 by `FACTOR`, and the optimisation goes on from the average.  It ends once that has moved the average by less than a
-tolerance.  What is looked at is a window, the second half of the steps at a rate, in `BATCHES` batches: R-hat of the
-batches, and how far the guide at the average of the first half of them is from that at the second.  A window that fails
-is followed by one twice as long.
+tolerance.  What is looked at is a window, the second half of the steps at a rate, in `BATCHES` batches: at the first
+rate R-hat of the batches, and at all how far the guide at the average of the first half of them is from that at the
+second.  A window that fails is followed by one twice as long.
 
 Distances are symmetrised divergences in nats for each latent number; the root of one is about a shift in posterior sds.
 

@@ -65,10 +65,11 @@ class Adam:
         first, second, average = means[: BATCHES // 2].mean(0), means[BATCHES // 2 :].mean(0), means.mean(0)
         self.rhat = float(rhat_squared(self._iterates, self.window).mean().sqrt())
         drift = self._distance(first, second) ** 0.5
-        if not (drift < tolerance and (self.rhat < RHAT or drift < STILL * tolerance)):
+        begun = self._before is not None  # from an average: stationary from the start
+        if not (drift < tolerance and (begun or self.rhat < RHAT or drift < STILL * tolerance)):
             self.window *= 2
             return
-        if self._before is not None:
+        if begun:
             self.change = self._distance(self._before, average) ** 0.5
         self.converged = self.change < tolerance
         self._before, self.since, self.window = average, 0, FIRST // 2
