@@ -10,6 +10,8 @@ from exact_fits import exact_data, guide, model, nuts, predictive, tree
 from noisezoo.inference.judging.diagnose import COLUMNS
 from noisezoo.inference.runs import compare as module
 from noisezoo.inference.runs.compare import compare, table
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.inference.target.precision import precision
 from noisezoo.models.ppl import ppl
 from scipy.stats import norm
 
@@ -33,6 +35,7 @@ def made(monkeypatch):
         return config
 
     monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(module, "check_memory", lambda config, sites, ppl: None)  # such a config asks for no draws
 
 
 def test_columns_rows_and_verdicts(trees):
@@ -130,6 +133,20 @@ def test_a_real_comparison_of_a_linear_model():
     assert svi["khat"] < 0.7 and svi["distance_mean"] < 0.15 and svi["distance_sd"] == pytest.approx(1, abs=0.1)
     assert nuts_row["rhat_f"] < 1.02 and nuts_row["ess_per_second"] > 0
     assert (found.table[["seconds_compile", "seconds_adapt", "seconds_sample"]] >= 0).all(axis=None)
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_a_comparison_in_double_precision(language, x64):
+    configs = {"svi": svi(guide="map", steps=3, draws=3)}
+    found = compare(model(), FOUND, configs, ppl=language, x64=x64, progress=False)
+    tree, expected = found.trees["svi"], "float64" if x64 else "float32"
+    assert tree.attrs["precision"] == expected and precision(language) == "float32"
+    assert {values.dtype.name for values in tree["posterior"].data_vars.values()} == {expected}
+
+
+def test_draws_that_do_not_fit_are_refused_before_another_strategy_runs():
+    with pytest.raises(ValueError, match="^nuts: 2,000,000,000 draws of 4 chains"):
+        compare(model(), FOUND, "svi,nuts:draws=2e9")
 
 
 def test_a_table_of_failures_alone(made):
