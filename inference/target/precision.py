@@ -2,6 +2,8 @@
 
 For JAX that is single precision unless ``jax_enable_x64`` is set, for torch its default type.  Priors are drawn in that
 type; data of a narrower one are widened to it, so that a program does not compute in a mixture.
+
+See ``docs/gotchas.md#single-precision-tells-energies-of-a-million-nats-apart-by-eighths``.
 """
 
 from collections.abc import Iterator

@@ -62,7 +62,8 @@ def adam(config: Any, distance: Distance | None) -> optax.GradientTransformation
         state = _recorded(state._replace(moments=moments), optax.apply_updates(params, updates))
         due = (state.since == 2 * state.window) & ~state.converged
         due &= falling(config, state.step) == 1.0
-        return jax.lax.fori_loop(0, due.astype(int), lambda _, carry: looked_at(carry[0], carry[1], params), (updates, state))
+        looks = due.astype(int)  # one or none: a vectorised `cond` would look at every step
+        return jax.lax.fori_loop(0, looks, lambda _, carry: looked_at(carry[0], carry[1], params), (updates, state))
 
     def looked_at(updates: Any, state: State, params: Any) -> tuple[Any, State]:
         means = jax.tree.map(lambda window: batch_means(window, state.window), state.iterates, is_leaf=_is_window)

@@ -13,6 +13,8 @@ from noisezoo.inference.references.agreement import moments
 from noisezoo.inference.references.stored import Reference, find, fingerprint
 from noisezoo.inference.runs import compare as module
 from noisezoo.inference.runs.compare import compare, table
+from noisezoo.inference.strategies.parse import svi
+from noisezoo.inference.target.precision import precision
 from noisezoo.models import catalogue
 from noisezoo.models.ppl import ppl
 from scipy.stats import norm
@@ -37,6 +39,7 @@ def made(monkeypatch):
         return config
 
     monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(module, "check_memory", lambda config, sites, ppl: None)  # such a config asks for no draws
 
 
 def test_columns_rows_and_verdicts(trees):
@@ -183,6 +186,20 @@ def test_a_short_run_agrees_with_the_stored_reference():
         assert np.abs(z).max() < 4 and np.sqrt(np.mean(z**2)) > 0.3  # off by its errors: not more, not less
     assert found.table.loc["nuts", "verdict"] == "ok", found.table.loc["nuts", "reason"]
     assert "diabetes-ridge (stored)" in found.table.loc["nuts", "reason"]
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_a_comparison_in_double_precision(language, x64):
+    configs = {"svi": svi(guide="map", steps=3, draws=3)}
+    found = compare(model(), FOUND, configs, ppl=language, x64=x64, progress=False)
+    tree, expected = found.trees["svi"], "float64" if x64 else "float32"
+    assert tree.attrs["precision"] == expected and precision(language) == "float32"
+    assert {values.dtype.name for values in tree["posterior"].data_vars.values()} == {expected}
+
+
+def test_draws_that_do_not_fit_are_refused_before_another_strategy_runs():
+    with pytest.raises(ValueError, match="^nuts: 2,000,000,000 draws of 4 chains"):
+        compare(model(), FOUND, "svi,nuts:draws=2e9")
 
 
 def test_a_table_of_failures_alone(made):
