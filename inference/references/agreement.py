@@ -48,11 +48,12 @@ def judge(runs: dict[str, Run]) -> Judged:
     """Whether runs are sound and agree."""
     checked = {name: run.facts | mixing([run.found]) | {"used": not _diverged(run.facts)} for name, run in runs.items()}
     used = {name: facts for name, facts in checked.items() if facts["used"]}
-    doubts = [f"{name}: {_divergences(facts)}" for name, facts in checked.items() if not facts["used"]]
-    if len({facts["sampler"] for facts in used.values()}) < 2:
-        return Judged(checked, {}, "; ".join(doubts) or "there is one sampler only")
-    found = [runs[name].found for name in used]
     everything = mixing([run.found for run in runs.values()])["rhat"]
+    if len({facts["sampler"] for facts in used.values()}) < 2:
+        doubts = [f"{name}: {_divergences(facts)}" for name, facts in checked.items() if not facts["used"]]
+        doubts += [f"all chains together: R-hat {everything:.2f}"] if everything > RHAT else []
+        return Judged(checked, {"rhat_all": everything}, "; ".join(doubts) or "there is one sampler only")
+    found = [runs[name].found for name in used]
     agreement = {"rhat": mixing(found)["rhat"], "rhat_all": everything, **apart(found)}
     doubts = [f"{name}: {doubt}" for name, facts in used.items() if (doubt := _doubt(facts))]
     if agreement["rhat"] > RHAT:

@@ -87,6 +87,7 @@ def _runs(problem: Problem, data: Any, folder: Path, progress: bool) -> dict[str
 
 def _facts(sampler: str, form: str, seed: int, used: dict[str, Any], stats: Arrays, seconds: float) -> dict[str, Any]:
     arviz_stats: Any = import_module("arviz_stats")  # slow to import, and its types name no function
+    ebfmi = np.min(arviz_stats.bfmi(np.asarray(stats["energy"], np.float64), **AXES))
     return {
         "sampler": sampler,
         "form": form,
@@ -94,7 +95,7 @@ def _facts(sampler: str, form: str, seed: int, used: dict[str, Any], stats: Arra
         "settings": used,
         "transitions": int(stats["diverging"].size),
         "divergences": int(stats["diverging"].sum()),
-        "ebfmi": float(np.min(arviz_stats.bfmi(np.asarray(stats["energy"], np.float64), **AXES))),
+        "ebfmi": float(np.nan_to_num(ebfmi)),  # where transitions diverge, energies may be infinite
         "seconds": round(seconds, 1),
     }
 
