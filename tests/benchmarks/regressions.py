@@ -4,8 +4,8 @@
         [--out docs/results/benchmarks/regressions.csv]
 
 The regressions are those of tests/inference/helpers/known_regressions.py.  Right is a fit whose means of the
-coefficients and the intercept are all within 0.1 posterior sds, and their sds within 10%.  A row is a fit: the largest errors of
-these, those of the noise sd, the verdict that the zoo gives without knowing the answer, and the seconds.
+coefficients and the intercept are all within 0.1 posterior sds, and their sds within 10%.  A row is a fit: the largest
+errors of these, those of the noise sd, the verdict that the zoo gives without knowing the answer, and the seconds.
 """
 
 import argparse
