@@ -32,7 +32,7 @@ from ...models.ppl.compiled import kept
 from ..target.coordinates import Coordinates, independent, log_volume, place, with_rank
 from ..target.numpyro.density import constrain, potential, start, unraveller
 from ..target.numpyro.energy import double, energy
-from ..target.pathfinder import LARGE, pathfinder, rank
+from ..target.pathfinder import LARGE, for_sampler, rank
 from ..target.sites import Sites, refuse_discrete, refuse_improper
 from .algorithm import Algorithm
 from .nuts import METHODS, chain_method
@@ -133,8 +133,8 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
         coordinates = state.coordinates
         if config.mass != "unit" and sites.size <= LARGE:
-            if found := pathfinder(energy(model, sites, key, x, y), key):
-                best = found[0].coordinates
+            best = for_sampler(energy(model, sites, key, x, y), key)
+            if best is not None:
                 best = with_rank(jnp, independent(best) if config.mass == "diagonal" else best, columns)
                 coordinates = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), best, coordinates)
         tune = _tuning(model, sites.latent, config)

@@ -8,12 +8,13 @@ Source: Zhang, Carpenter, Gelman & Vehtari (2022), algorithms 1 to 4.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 
-from .coordinates import Coordinates, log_volume, place
+from .coordinates import Coordinates, independent, log_volume, place
 
 PATHS = 4
 ITERATIONS, MEMORY = 1000, 12  # of L-BFGS: steps at most, and how many of them make its Hessian
@@ -49,10 +50,36 @@ class Normal(NamedTuple):
     elbo: float
 
 
+KHAT, WEIGHTS = 0.7, 512  # above it a normal does not stand for the posterior (Vehtari et al. 2024); draws that tell
+
+
 def pathfinder(energy: Energy, seed: int, paths: int = PATHS) -> list[Normal]:
     """One normal for each path that found a finite ELBO, the best one first."""
     found = [_path(energy, np.random.default_rng([seed, path]), energy.start(path)) for path in range(paths)]
     return sorted((normal for normal in found if np.isfinite(normal.elbo)), key=lambda normal: -normal.elbo)
+
+
+def for_sampler(energy: Energy, seed: int) -> Coordinates | None:
+    """Coordinates for a sampler to move in: those of the best normal if it can stand for the posterior, else its place
+    and the scale of each number given the others; None if there is no normal.
+
+    The directions that a mode of a network has are not those of the posterior around it.
+    """
+    found = pathfinder(energy, seed)
+    if not found:
+        return None
+    best = found[0].coordinates
+    noise = np.random.default_rng([seed, len(found)]).standard_normal((WEIGHTS, best.loc.size))
+    return best if _khat(_log_ratios(energy, best, noise)) < KHAT else independent(best)
+
+
+def _khat(log_weights: np.ndarray) -> float:
+    """Pareto k of importance weights (Vehtari et al. 2024); infinite where they have no tail."""
+    array_stats: Any = import_module("arviz_stats.base").array_stats  # slow to import
+    if not np.isfinite(log_weights).all():
+        return np.inf
+    with np.errstate(all="ignore"):
+        return float(np.nan_to_num(array_stats.psislw(-log_weights)[1], nan=0.0, posinf=np.inf))
 
 
 def lowest(energy: Energy, paths: int = PATHS) -> np.ndarray:
@@ -157,12 +184,17 @@ def _gradient(coordinates: Coordinates, gradient: np.ndarray) -> np.ndarray:
 
 def _elbo(energy: Energy, coordinates: Coordinates, noise: np.ndarray) -> float:
     """The mean of log p - log q over draws of the normal; -inf if it is not finite."""
+    value = float(np.mean(_log_ratios(energy, coordinates, noise)))
+    return value if np.isfinite(value) else -np.inf
+
+
+def _log_ratios(energy: Energy, coordinates: Coordinates, noise: np.ndarray) -> np.ndarray:
+    """log p - log q (draws,) of the normal at the places of this noise (draws, n)."""
     with np.errstate(all="ignore"):
         draws = np.stack([place(coordinates, u) for u in noise])
         log_p = -np.concatenate([energy.values(draws[i : i + DRAWS]) for i in range(0, len(draws), DRAWS)])
         log_q = -0.5 * (noise**2).sum(1) - 0.5 * noise.shape[1] * np.log(2 * np.pi)
-        value = float(np.mean(log_p - log_q) + log_volume(np, coordinates))
-    return value if np.isfinite(value) else -np.inf
+        return log_p - log_q + log_volume(np, coordinates)
 
 
 def _polished(energy: Energy, rng: np.random.Generator, found: Normal) -> Normal:

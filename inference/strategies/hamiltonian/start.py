@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...target.coordinates import Coordinates, with_rank
-from ...target.pathfinder import Energy, pathfinder, rank
+from ...target.pathfinder import Energy, for_sampler, rank
 from ...target.warm_start import load
 
 PATHFINDER = "pathfinder"
@@ -56,11 +56,11 @@ def of_draws(z: np.ndarray, seed: int, dense: bool, path: str) -> Start:
 
 
 def of_pathfinder(energy: Energy, seed: int) -> Start:
-    """A draw from the normal of the best path, in its coordinates; raises ValueError if no path found any."""
-    found = pathfinder(energy, seed)
-    if not found:
+    """A draw from the normal of the best path, in its coordinates (see `for_sampler`); raises ValueError if no path
+    found any."""
+    coordinates = for_sampler(energy, seed)
+    if coordinates is None:
         raise ValueError("Pathfinder found no normal of a finite ELBO; leave start=pathfinder out")
-    coordinates = found[0].coordinates
     n = coordinates.loc.size
     return Start(np.random.default_rng(seed).standard_normal(n), with_rank(np, coordinates, rank(n)))
 

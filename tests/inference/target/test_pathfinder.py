@@ -11,7 +11,16 @@ from noisezoo.inference.target.coordinates import (
     variances,
     with_rank,
 )
-from noisezoo.inference.target.pathfinder import DENSE, MEMORY, Energy, lowest, pathfinder, rank
+from noisezoo.inference.target.pathfinder import (
+    DENSE,
+    MEMORY,
+    Energy,
+    _inverse_hessian,
+    for_sampler,
+    lowest,
+    pathfinder,
+    rank,
+)
 
 
 def some(n=6, r=3, seed=0):
@@ -79,16 +88,46 @@ def test_a_badly_scaled_normal_is_found():
         found = root(one.coordinates) / sd[:, None]
         np.testing.assert_allclose((one.coordinates.loc - mean) / sd, 0, atol=1e-3)
         np.testing.assert_allclose(found @ found.T, covariance / np.outer(sd, sd), atol=1e-3)
-        assert one.elbo == pytest.approx(evidence, abs=1e-3)
+        assert one.elbo == pytest.approx(evidence, abs=1e-2)
 
 
 def test_one_too_large_for_its_hessian_comes_close_with_a_low_rank():
     n = DENSE + 44
     variance = np.r_[np.full(3, 25.0), np.ones(n - 3)]
-    found = pathfinder(normal(np.full(n, 2.0), np.diag(1 / variance)), 0, paths=2)[0].coordinates
-    assert found.basis.shape[1] <= rank(n) == 2 * MEMORY
-    np.testing.assert_allclose((found.loc - 2) / np.sqrt(variance), 0, atol=0.5)
-    np.testing.assert_allclose(np.sqrt(variances(found) / variance), 1.0, atol=0.5)
+    found = pathfinder(normal(np.full(n, 2.0), np.diag(1 / variance)), 0, paths=2)[0]
+    assert found.coordinates.basis.shape[1] <= rank(n) == 2 * MEMORY
+    np.testing.assert_allclose((found.coordinates.loc - 2) / np.sqrt(variance), 0, atol=0.5)
+    evidence = 0.5 * np.log(2 * np.pi * variance).sum()
+    assert evidence - 4 < found.elbo < evidence  # BlackJAX's, along the same path, is 3.6 below
+
+
+def test_the_factors_are_those_of_blackjax():
+    """The covariance at the end of a path, of diagonal, beta and gamma as another implementation has them."""
+    from blackjax.optimizers.lbfgs import lbfgs_inverse_hessian_factors, lbfgs_inverse_hessian_formula_1
+
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(12, 12))
+    precision = matrix @ matrix.T + np.eye(12)
+    points = np.cumsum(rng.normal(size=(5, 12)), axis=0)
+    gradients, alpha = points @ precision, np.exp(rng.normal(size=12))
+    mine = _inverse_hessian(points, gradients, alpha)
+    s, z = np.diff(points, axis=0).T, np.diff(gradients, axis=0).T
+    factors = lbfgs_inverse_hessian_factors(s.astype(np.float32), z.astype(np.float32), alpha.astype(np.float32))
+    theirs = np.asarray(lbfgs_inverse_hessian_formula_1(alpha.astype(np.float32), *factors))
+    scale = np.abs(theirs).max()
+    np.testing.assert_allclose(root(mine) @ root(mine).T / scale, theirs / scale, atol=1e-3)
+
+
+def test_a_sampler_takes_the_directions_of_a_normal_and_only_the_scales_of_what_is_none():
+    mean, covariance, precision = badly_scaled(4)
+    assert for_sampler(normal(mean, precision), 0).basis.shape[1] > 0
+    heavy = energy(  # a Cauchy density in every coordinate
+        lambda z: np.log1p(z**2).sum(),
+        lambda z: 2 * z / (1 + z**2),
+        lambda z: np.diag(2 * (1 - z**2) / (1 + z**2) ** 2),
+        4,
+    )
+    assert for_sampler(heavy, 0).basis.shape[1] == 0
 
 
 def test_a_pole_is_no_end_of_a_path():
