@@ -9,7 +9,7 @@ Source: Zhang, Carpenter, Gelman & Vehtari (2022), algorithms 1 to 4.
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
