@@ -24,7 +24,7 @@ from ..target.sites import Arrays
 
 RECORDS = 100  # at most so many records a block
 BUFFER = 2**26  # bytes that the records of a block may take
-STEP, DRAW, AFTER_WARMUP = range(3)  # streams of random keys
+STEP, DRAW, AFTER_WARMUP, PREPARE = range(4)  # streams of random keys
 
 
 class Engine:
@@ -49,6 +49,13 @@ class Engine:
         init, _, draw = _jitted(algorithm)
         keys = [list(jax.random.split(jax.random.PRNGKey(seed), algorithm.chains)) for seed in seeds]
         states = [[_as_arrays(init(key, *xy)) for key in chains] for chains, xy in zip(keys, data, strict=True)]
+        initialised = time.perf_counter()
+        if algorithm.prepare is not None:
+            states = [
+                [self._prepared(*chain, xy) for chain in zip(*part, strict=True)]
+                for *part, xy in zip(keys, states, data, strict=True)
+            ]
+        self.prepare_seconds = time.perf_counter() - initialised
         record = jax.eval_shape(draw, keys[0][0], states[0][0], *data[0])
         size = len(data) * algorithm.chains * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(record))
         self.records = int(np.clip(BUFFER // max(size, 1), 1, RECORDS))
@@ -61,7 +68,11 @@ class Engine:
         lane = (self._keys[0], self.state[0], *self._data[0])
         leaves, tree = jax.tree.flatten(jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), lane))
         self._block = _compiled(algorithm, self._axes, self.records, tuple(leaves), tree)
-        self.compile_seconds = time.perf_counter() - began
+        self.compile_seconds = time.perf_counter() - began - self.prepare_seconds
+
+    def _prepared(self, key: Any, state: Any, xy: tuple[Any, Any]) -> Any:
+        """One chain's state after `prepare`."""
+        return _as_arrays(self._algorithm.prepare(jax.random.fold_in(key, PREPARE), state, *xy))
 
     def block(self, step: int, record: int, count: int, thin: int, last: int) -> dict[str, dict[str, np.ndarray]]:
         """Run `count` records of `thin` steps, none beyond step `last`; arrays (chain, count, ...) by part and name.

@@ -44,7 +44,7 @@ def run_loop(
     warm_thin = max(algorithm.warmup // HISTORY, 1)
     plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
     total = sum(records for records, _ in plan.values())
-    seconds = {"warmup": 0.0, "draws": 0.0}
+    seconds = {"warmup": engine.prepare_seconds, "draws": 0.0}
     so_far, stopped = Records(), ""
     if saved is not None and saved.path.exists():
         engine.state, so_far = saved.load(engine.state)

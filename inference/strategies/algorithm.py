@@ -15,6 +15,8 @@ class Algorithm(NamedTuple):
     warmup : steps before the first draw.
     thin : steps before each further draw; 0 if every draw comes from the state that the warmup left (a fitted guide).
     draws, chains : how many.
+    prepare : ``(key, State, x, y) -> State``, called once per chain before the warmup, outside of jit; None for nothing
+        to do.
     independent_chains, approximation : see `Fit`.
     after_warmup : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
     method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
@@ -38,6 +40,7 @@ class Algorithm(NamedTuple):
     chains: int
     independent_chains: bool = True
     approximation: bool = False
+    prepare: Callable | None = None
     after_warmup: Callable | None = None
     method: str = "vectorised"
     moments: Callable | None = None

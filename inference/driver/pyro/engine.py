@@ -11,7 +11,7 @@ import torch
 from ...strategies.algorithm import Algorithm
 from ...target.sites import Arrays
 
-INIT, STEP, DRAW, AFTER_WARMUP = range(4)  # streams of seeds
+INIT, STEP, DRAW, AFTER_WARMUP, PREPARE = range(5)  # streams of seeds
 SMALL = 10_000_000  # multiplications of a step, below which threads wait for one another longer than they work
 
 
@@ -25,6 +25,9 @@ class Engine:
         self._algorithm, self._seed, self._data = algorithm, seed, (x, y)
         self.state = [self._call(algorithm.init, INIT, chain, 0) for chain in range(algorithm.chains)]
         self.compile_seconds = time.perf_counter() - began
+        if algorithm.prepare is not None:
+            self.state = [self._call(algorithm.prepare, PREPARE, chain, 0, s) for chain, s in enumerate(self.state)]
+        self.prepare_seconds = time.perf_counter() - began - self.compile_seconds
 
     def _call(self, function: Any, stream: int, chain: int, number: int, *state: Any) -> Any:
         """Call with a seed that depends on (seed, stream, chain, number) alone; torch's own state stays as it was."""
