@@ -50,9 +50,9 @@ class Engine:
         keys = [list(jax.random.split(jax.random.PRNGKey(seed), algorithm.chains)) for seed in seeds]
         states = [[_as_arrays(init(key, *xy)) for key in chains] for chains, xy in zip(keys, data, strict=True)]
         initialised = time.perf_counter()
-        if algorithm.prepare is not None:
+        if (prepare := algorithm.prepare) is not None:
             states = [
-                [self._prepared(*chain, xy) for chain in zip(*part, strict=True)]
+                [_as_arrays(prepare(jax.random.fold_in(key, PREPARE), s, *xy)) for key, s in zip(*part, strict=True)]
                 for *part, xy in zip(keys, states, data, strict=True)
             ]
         self.prepare_seconds = time.perf_counter() - initialised
@@ -69,10 +69,6 @@ class Engine:
         leaves, tree = jax.tree.flatten(jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), lane))
         self._block = _compiled(algorithm, self._axes, self.records, tuple(leaves), tree)
         self.compile_seconds = time.perf_counter() - began - self.prepare_seconds
-
-    def _prepared(self, key: Any, state: Any, xy: tuple[Any, Any]) -> Any:
-        """One chain's state after `prepare`."""
-        return _as_arrays(self._algorithm.prepare(jax.random.fold_in(key, PREPARE), state, *xy))
 
     def block(self, step: int, record: int, count: int, thin: int, last: int) -> dict[str, dict[str, np.ndarray]]:
         """Run `count` records of `thin` steps, none beyond step `last`; arrays (chain, count, ...) by part and name.

@@ -11,7 +11,7 @@ from .loop import check_finite, run_loop
 from .progress import progress_bar
 from .result import Fit
 
-PER_CHAIN = ("draws", "stats", "history", "loc", "scale")  # of a fit: arrays (chain, ...) by name
+PER_CHAIN = ("draws", "stats", "history", "loc", "scale", "half")  # of a fit: arrays (chain, ...) by name
 
 
 def fit_many(

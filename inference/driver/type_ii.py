@@ -18,7 +18,7 @@ See ``docs/gotchas.md#chains-of-a-network-are-different-networks``.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -112,6 +112,8 @@ def em(
     Where an E-step fails or Ctrl-C ends it, after the first iteration, the iterations before it are returned.
     """
     _check(config, x, y, iterations, tolerance, sweeps, start)
+    if hasattr(config, "half_draws"):
+        config = replace(config, half_draws=0)  # an E-step has no use for the bias of its steps
     latent_sites = sites(model, x, y)
     refuse_discrete("em", latent_sites)
     names = by_site.named("em", latent_sites.latent, FIX)
