@@ -127,6 +127,7 @@ def sampled(d, facts, start, step_size, seed, samples):
         decay=SETTINGS["decay"],
         batch_size=SETTINGS["batch_size"],
         chains=1,
+        half_draws=0,
         start=str(start),
     )
     x, y = jnp.asarray(d.x_train), jnp.asarray(d.y_train)

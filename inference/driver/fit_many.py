@@ -12,7 +12,16 @@ from .loop import check_finite, run_loop
 from .progress import progress_bar
 from .result import Fit
 
-PER_CHAIN = ("draws", "stats", "history", "loc", "scale", "optimisation")  # of a fit: arrays (chain, ...) by name
+# Of a fit: arrays (chain, ...) by name.
+PER_CHAIN = ("draws", "stats", "history", "loc", "scale", "optimisation", "half")
+    "draws",
+    "stats",
+    "history",
+    "loc",
+    "scale",
+    "optimisation",
+    "half",
+)  # of a fit: arrays (chain, ...) by name
 
 
 def fit_many(

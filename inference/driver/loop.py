@@ -40,15 +40,21 @@ def run_loop(
     watch: Watch | None,
     check: Check | None = None,
 ) -> dict[str, Any]:
-    """Warmup, `after_warmup`, draws, in blocks that take about PATIENCE seconds each; returns the rest of a `Fit`.
+    """Warmup, `after_warmup`, draws, `halve`, draws at half the step, in blocks that take about PATIENCE seconds each.
+
+    Returns the rest of a `Fit`.
 
     `check` raises if a block is not finite; by default `check_finite`.  A block counts once it is recorded: state and
     records are moved on as one, so that whatever ends a run at whatever moment, what is saved is the end of a block.
     """
     warm_thin = max(algorithm.warmup // HISTORY, 1)
-    plan = {"warmup": (-(-algorithm.warmup // warm_thin), warm_thin), "draws": (algorithm.draws, algorithm.thin)}
+    plan = {
+        "warmup": (-(-algorithm.warmup // warm_thin), warm_thin),
+        "draws": (algorithm.draws, algorithm.thin),
+        "half": (algorithm.at_half, 2 * algorithm.thin),
+    }
     total = sum(records for records, _ in plan.values())
-    seconds = {"warmup": 0.0, "draws": 0.0}
+    seconds = {"warmup": 0.0, "draws": 0.0, "half": 0.0}
     so_far, stopped, warned = Records(), "", False
     if saved is not None and saved.path.exists():
         engine.state, so_far = saved.load(engine.state)
@@ -63,6 +69,8 @@ def run_loop(
                 began = time.perf_counter()
                 if phase == "draws" and done == 0:
                     engine.after_warmup(so_far.step)
+                if phase == "half" and done == 0 and algorithm.halve is not None:
+                    engine.state = [algorithm.halve(state) for state in engine.state]
                 count = 1 if watch is not None and phase == "warmup" else min(count, records - done, engine.records)
                 block = engine.block(so_far.step, done, count, thin, last)
                 elapsed = time.perf_counter() - began
@@ -73,11 +81,11 @@ def run_loop(
                 block, recorded = _before_the_end(block, count)
                 so_far = so_far.with_block(phase, block, recorded, min(so_far.step + recorded * thin, last))
                 reached = engine.state, so_far
-                if phase == "draws":
+                if phase != "warmup":
                     interrupt.keep()
                 seconds[phase] += elapsed
-                if phase == "draws":  # the warmup may have ended early
-                    total = so_far.done["warmup"] + records
+                if phase != "warmup":  # which may have ended early
+                    total = so_far.done["warmup"] + algorithm.draws + algorithm.at_half
                 report_progress(sum(so_far.done.values()), total, so_far.message(phase))
                 count = max(1, int(count * np.clip(PATIENCE / max(elapsed, 1e-9), 0.25, 4.0)))
                 if saved is not None:
@@ -86,12 +94,18 @@ def run_loop(
         engine.state, so_far = reached
         if not so_far.done["draws"]:
             raise
-        stopped = f"interrupted after {so_far.done['draws']} of {algorithm.draws} draws"
+        phase, whole = "draws", algorithm.draws
+        if so_far.done[phase] == whole and algorithm.at_half:
+            phase, whole = "half", algorithm.at_half
+        what = "draws" if phase == "draws" else "draws at half the step"
+        stopped = f"interrupted after {so_far.done[phase]} of {whole} {what}"
     finally:
         if saved is not None and reached[1].step:
             saved.save(*reached, now=True)
-    seconds = {"compile": engine.compile_seconds, "adapt": seconds["warmup"], "sample": seconds["draws"]}
+    sample = seconds["draws"] + seconds["half"]
+    seconds = {"compile": engine.compile_seconds, "adapt": seconds["warmup"], "sample": sample}
     recorded = {"draws": so_far.joined("sites"), "stats": so_far.joined("stats"), "history": so_far.joined("info")}
+    recorded["half"] = so_far.joined("half")
     loc, scale = engine.moments()
     moments = {"loc": loc, "scale": scale, "optimisation": engine.progress()}
     return {**recorded, **moments, "seconds": seconds, "stopped": stopped}

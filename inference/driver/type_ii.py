@@ -18,7 +18,7 @@ See ``docs/gotchas.md#chains-of-a-network-are-different-networks``.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -114,6 +114,8 @@ def em(
     """
     _check(config, x, y, iterations, tolerance, sweeps, start)
     x, y = widened(x, y)
+    if hasattr(config, "half_draws"):
+        config = replace(config, half_draws=0)  # an E-step has no use for the bias of its steps
     latent_sites = sites(model, x, y)
     refuse_discrete("em", latent_sites)
     names = by_site.named("em", latent_sites.latent, FIX)

@@ -6,7 +6,8 @@ regression are in the target's own units, and so is the density in log_likelihoo
 identified in a network, where single weights are not: sorted scales, the effective sparsity of each layer, the noise
 sd.  `log_prior` has the log density of every site, where the prior is proper.  `guide` holds mean and sd
 (``<site>.sd``) of a guide of independent normals whose layers do not sample their weights, `moments` those of other
-guides that have them, and of all steps of a stochastic-gradient sampler, not only of its draws.  Inputs of more than
+guides that have them, and of all steps of a stochastic-gradient sampler, not only of its draws.  `half_step` has f(x)
+at the test rows from such a sampler's run at half the step.  Inputs of more than
 ten million numbers are left out, and so are predictions at the training rows of more than twenty million.
 `optimisation` says of each restart of a guide that ends by itself whether it has converged, and how that was judged.
 `grid` is there for a regression on one feature: f(x) and y along that feature, in its own units, beyond the data on
@@ -92,6 +93,9 @@ def to_datatree(fit: Fit, model: Callable, data: Any, seed: int = 0) -> Any:
         tree["log_prior"] = xr.DataTree(xr.Dataset({name: (("chain", "draw"), v) for name, v in density.items()}))
     if data.task == "regression" and len(data.features) == 1 and data.x_train.size <= INPUTS:
         tree["grid"] = xr.DataTree(_grid(model, fit, data, seed))
+    if fit.half:
+        f = _original(predict(model, fit.half, x_test, seed=seed + 4).f, data)
+        tree["half_step"] = xr.DataTree(xr.Dataset({"f": (("chain", "draw", *dims["f"]), f)}))
     if fit.history:
         tree["history"] = xr.DataTree(xr.Dataset({k: (("chain", "record"), v) for k, v in fit.history.items()}))
     if fit.optimisation:

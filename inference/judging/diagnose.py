@@ -13,11 +13,13 @@ from .accuracy import accuracy_of
 from .convergence import RHAT, convergence
 from .distance import distance
 from .psis import guide, loo
+from .sampler.step_bias import step_bias
 
 COLUMNS = (
     *("model", "strategy", "ppl", "rmse", "mae", "mlpd", "accuracy", "calibration"),
     *("elpd_loo", "elpd_loo_se", "pareto_k", "rhat_f", "ess_bulk_f", "ess_tail_f", "ess_per_second"),
-    *("divergences", "ebfmi", "steps", "elbo", "elbo_se", "khat", "distance_mean", "distance_sd", "sparsity"),
+    *("divergences", "ebfmi", "steps", "elbo", "elbo_se", "khat", "distance_mean", "distance_sd"),
+    *("step_bias_mean", "step_bias_sd", "step_bias_error", "sparsity"),
     *("seconds_compile", "seconds_adapt", "seconds_sample", "verdict", "reason"),
 )
 
@@ -39,11 +41,13 @@ def diagnose(tree: Any, reference: Any = None) -> dict[str, Any]:
         infinite if no tail can be fitted to them.
     distance_mean : root mean square over test rows of (mean - reference mean) / reference sd, of f(x);
         distance_sd : median ratio of their sds.
+    step_bias_mean, step_bias_sd : the same of a fit of a stochastic-gradient sampler to what it would be with steps of
+        no size, estimated by its run at half the step; step_bias_error : the Monte Carlo error of either.
     sparsity : share of the weights' square that is idle, mean over layers (see `functionals`).
     """
     row: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
     row.update(strategy=tree.attrs["strategy"], ppl=tree.attrs["ppl"], model=tree.attrs.get("model", ""))
-    row.update(accuracy_of(tree), **loo(tree), **convergence(tree), **guide(tree))
+    row.update(accuracy_of(tree), **loo(tree), **convergence(tree), **guide(tree), **step_bias(tree))
     if reference is not None and reference is not tree:
         row.update(distance(tree, reference))
     if "functionals" in tree.children and "sparsity" in tree["functionals"]:

@@ -1,5 +1,6 @@
 """A plain verdict with its reason, from the numbers of a fit."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ WIDTH = (0.7, 1.4)  # ratio of the predictive sds within which a fit is as wide 
 ERRORS = 2  # Monte-Carlo errors of a stored reference by which these may be missed
 
 
-SEVERITY = ("not converged", "divergent", "off", "too narrow", "too wide", "too few draws", "unchecked")  # worst first
+SEVERITY = (  # worst first
+    *("not converged", "divergent", "off", "too narrow", "too wide", "step bias", "too few draws", "unchecked"),
+)
 Finding = tuple[str, str]  # a word and a reason
 
 
@@ -33,6 +36,7 @@ def verdict(row: dict[str, Any], tree: Any, reference: str = "", trusted: bool =
         found = chain_problems(row, chains, chains * draws, neck)
     else:
         found = [("not converged", reason) for reason in [not_converged(tree)] if reason]
+    found += _step_bias(row, tree)
     if not np.isnan(row["distance_mean"]):
         found += _against(row, reference) if trusted else [_untrusted(reference)]
     elif not found:
@@ -74,7 +78,12 @@ def _without_reference(row: dict[str, Any], tree: Any) -> Finding:
     if tree.attrs["strategy"] == "nuts":
         return "ok", f"R-hat {row['rhat_f']:.2f} and bulk ESS {row['ess_bulk_f']:.0f} on f(x)"
     if tree.attrs["independent_chains"]:
-        return "unchecked", f"chains agree (R-hat {row['rhat_f']:.2f}), but only a reference shows the step's bias"
+        agree = f"chains agree (R-hat {row['rhat_f']:.2f})"
+        if np.isnan(row.get("step_bias_mean", np.nan)):
+            return "unchecked", f"{agree}, but only a reference shows the step's bias"
+        if not _is_small(row):
+            return "unchecked", f"{agree}, but {_bias(row)} is known too roughly; take more draws"
+        return "ok", f"R-hat {row['rhat_f']:.2f} and bulk ESS {row['ess_bulk_f']:.0f} on f(x); {_bias(row)}"
     if row["khat"] <= KHAT:
         return "ok", f"k-hat {row['khat']:.2f}"
     if "guide" in tree.children:
@@ -84,6 +93,28 @@ def _without_reference(row: dict[str, Any], tree: Any) -> Finding:
     refusal = tree.attrs.get("no_nuts")
     reference = f"nuts is no reference: {refusal}" if refusal else "run nuts beside it as a reference"
     return "unchecked", f"{why}; {reference}"
+
+
+def _step_bias(row: dict[str, Any], tree: Any) -> list[Finding]:
+    """Whether the step has moved f(x) by more than is allowed against a reference, and that is no Monte Carlo error."""
+    mean, ratio, error = (row.get(f"step_bias_{name}", np.nan) for name in ("mean", "sd", "error"))
+    off = mean > DISTANCE and mean > 2 * error
+    wide = not WIDTH[0] <= ratio <= WIDTH[1] and abs(np.log(ratio)) > 2 * error  # NaN is neither
+    automatic = json.loads(tree.attrs["settings"]).get("step_size") == "auto"
+    advice = f"take a smaller {'tolerance' if automatic else 'step_size'}"
+    return [("step bias", f"{_bias(row)}: {advice}")] if off or wide else []
+
+
+def _is_small(row: dict[str, Any]) -> bool:
+    """Whether the bias of the step is within what is allowed against a reference, its Monte Carlo error included."""
+    error = 2 * row["step_bias_error"]
+    low, high = (row["step_bias_sd"] * np.exp(sign * error) for sign in (-1, 1))
+    return row["step_bias_mean"] + error <= DISTANCE and low >= WIDTH[0] and high <= WIDTH[1]
+
+
+def _bias(row: dict[str, Any]) -> str:
+    moved = f"{row['step_bias_mean']:.2f} sd off, sd {row['step_bias_sd']:.2f} of that without"
+    return f"step bias: {moved}, each ± {row['step_bias_error']:.2f}"
 
 
 def _against(row: dict[str, Any], reference: str) -> list[Finding]:

@@ -51,6 +51,11 @@ COLUMNS = {
     "khat": Column("k-hat", ".2f", "of a guide's weights; above 0.7 nearly always for a network, so see the distances"),
     "distance_mean": Column("mean off", ".2f", "distance of the mean of f(x) from the reference, in its sds"),
     "distance_sd": Column("sd ratio", ".2f", "sd of f(x) over that of the reference, the median row"),
+    "step_bias_mean": Column(
+        "bias mean", ".2f", "how far the steps moved the mean of f(x), in sds: half the step tells"
+    ),
+    "step_bias_sd": Column("bias sd", ".2f", "sd of f(x) over what it would be with steps of no size, likewise"),
+    "step_bias_error": Column("bias ±", ".2f", "Monte Carlo error of these two"),
     "sparsity": Column("sparsity", ".2f", "share of a layer's weights that do nothing, mean over layers"),
     "seconds_compile": Column("compile s", ".1f", "seconds of compiling"),
     "seconds_adapt": Column("adapt s", ".1f", "seconds of warmup, or of fitting the guide"),
@@ -59,7 +64,16 @@ COLUMNS = {
 # those that the terminal shows, the most important first
 SHORT = (
     *("rmse", "accuracy", "mlpd", "calibration", "rhat_f", "distance_mean", "distance_sd", "ess_bulk_f"),
-    *("khat", "divergences", "seconds_adapt", "seconds_sample", "ess_per_second", "elpd_loo"),
+    *(
+        "khat",
+        "divergences",
+        "step_bias_mean",
+        "step_bias_sd",
+        "seconds_adapt",
+        "seconds_sample",
+        "ess_per_second",
+        "elpd_loo",
+    ),
 )
 
 
@@ -150,7 +164,7 @@ def verdicts(run: dict[str, Any], table: Any) -> list[tuple[str, str, str]]:
 
 def numbers(table: Any, names: Iterable[str] = COLUMNS) -> tuple[list[str], list[list[str]]]:
     """The named columns as text, head and rows, without what is empty."""
-    table = table[[n for n in COLUMNS if n in names]].dropna(axis=1, how="all").dropna(axis=0, how="all")
+    table = table[[n for n in COLUMNS if n in names and n in table]].dropna(axis=1, how="all").dropna(axis=0, how="all")
     head = ["", *(COLUMNS[n].head for n in table)]
     return head, [[str(label), *(_cell(n, row[n]) for n in table)] for label, row in table.iterrows()]
 

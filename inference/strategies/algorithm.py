@@ -21,6 +21,8 @@ class Algorithm(NamedTuple):
     progress : ``(State) -> dict`` of scalars that say how far the warmup has come, with ``converged``, at which it
         ends; None for one that takes all its steps.
     after_warmup : ``(key, State, x, y) -> State``, called once between warmup and draws; None for nothing to do.
+    halve, at_half : ``State -> State``, called once after the draws, and how many draws to make from there, 2 `thin`
+        steps each: a run at half the step, which shows the bias of the step; None and 0 where there is none.
     method : how chains run: ``"vectorised"``, ``"sequential"`` or ``"parallel"``.
     moments : ``(State, x, y) -> (loc, scale)``, mean and sd by site, of a guide that has them or gathered along
         a chain; None where there are none.
@@ -45,6 +47,8 @@ class Algorithm(NamedTuple):
     prepare: Callable | None = None
     progress: Callable | None = None
     after_warmup: Callable | None = None
+    halve: Callable | None = None
+    at_half: int = 0
     method: str = "vectorised"
     moments: Callable | None = None
     refuse: Callable | None = None

@@ -44,8 +44,8 @@ ROUNDS = 2  # of tuning: scales that the first one finds change the step that su
 LEAST = 500  # steps of a round: BlackJAX averages over some 75
 TRIES = 3  # of the tuning, each with a hundredth of the energy variance of the one before
 NOT_TUNED = (
-    "mclmc could not tune itself: the density is not finite where its steps lead, even small ones; "
-    "use nuts, which turns back there"
+    "mclmc stopped before its first draw: the density is not finite where its tuning leads, even with small steps; "
+    "standardise x and y if they are large; else use nuts, which turns back there"
 )
 
 

@@ -135,6 +135,8 @@ def _value(name: str, key: str, text: str, kind: Any) -> Any:
     if isinstance(kind, UnionType):
         if text.lower() == "none":
             return None
+        if str in get_args(kind) and text.isalpha():  # a word in a number's place, such as auto
+            return text
         kind = next(t for t in get_args(kind) if t is not type(None))
     if kind is str:
         return text

@@ -15,7 +15,8 @@ T = 1 at any temperature.
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .stochastic_gradient import Frictional, Kernel, Step
+from ..target.schedule import Step
+from .stochastic_gradient import Frictional, Kernel
 
 
 @dataclass(frozen=True)

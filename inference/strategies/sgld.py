@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...errors import unknown
-from .stochastic_gradient import SGMCMC, Kernel, Step
+from ..target.schedule import Step
+from .stochastic_gradient import SGMCMC, Kernel
 
 PRECONDITIONERS = ("none", "rmsprop")
 MEMORY, FLOOR = 0.99, 1e-5  # of the running mean of squares, and below its root (Li et al. 2016)
@@ -28,7 +29,7 @@ MEMORY, FLOOR = 0.99, 1e-5  # of the running mean of squares, and below its root
 class SGLD(SGMCMC):
     """Settings of `sgld`: those of `SGMCMC`, and
 
-    preconditioner : ``none`` or ``rmsprop``.
+    preconditioner : ``none`` or ``rmsprop``, of a `step_size` that is given; ``auto`` finds scales of its own.
     """
 
     name: ClassVar[str] = "sgld"
@@ -38,6 +39,11 @@ class SGLD(SGMCMC):
         super().__post_init__()
         if self.preconditioner not in PRECONDITIONERS:
             raise unknown("preconditioner", self.preconditioner, PRECONDITIONERS)
+        if self.automatic and self.preconditioner != "none":
+            raise ValueError(
+                f"sgld: preconditioner={self.preconditioner} needs a step_size, such as 1e-3; step_size=auto finds "
+                "scales of its own, so leave one of them out"
+            )
 
     def kernel(self) -> Kernel:
         """The update of a step."""

@@ -6,7 +6,8 @@ falls while it is too cold, so that it takes up minibatch noise of unknown size.
     p' <- (1 - a) p + h grad L~(z) + N(0, 2 friction T),    z <- z + h p',    a <- a + h^2 (p' (p' + p) / 2d - T),
 
 a beginning at the friction.  The heat is taken half-way between two momenta: with p' p' in its place, as in the paper,
-a settles at 1 - sqrt(1 - 2 friction), and the law is too narrow however small the step.
+a settles at 1 - sqrt(1 - 2 friction), and the law is too narrow however small the step.  The h^2 before the bracket is
+at most friction^2: in coordinates scaled to one it is of order one, and a would swing below zero.
 Source: Ding, Fang, Babbush, Chen, Skeel & Neven (2014), algorithm 2.
 """
 
@@ -14,7 +15,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .stochastic_gradient import Frictional, Kernel, Step
+from ..target.schedule import Step
+from .stochastic_gradient import Frictional, Kernel
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class SGNHT(Frictional):
             kinetic = sum(xp.sum(p * (p + old[k])) for k, p in new.items()) / sum(
                 2 * math.prod(p.shape) for p in new.values()
             )
-            share = share + step.size * (kinetic - step.temperature)
+            gain = xp.where(step.size < self.friction**2, step.size, self.friction**2)
+            share = share + gain * (kinetic - step.temperature)
             return {k: z[k] + h * p for k, p in new.items()}, (new, share)
 
         return Kernel(init, update)

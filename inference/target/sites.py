@@ -134,6 +134,16 @@ def refuse_pays_only(strategy: str, sites: Sites) -> None:
         )
 
 
+def check_mode(strategy: str, nats: Any) -> None:
+    """Raise FloatingPointError if the log density at a mode, found in double precision, is not finite in that of a
+    fit."""
+    if not math.isfinite(nats):
+        raise FloatingPointError(
+            f"{strategy} stopped before its first draw: the log density at the mode is not finite; standardise x and y "
+            "if they are large; else another form may help"
+        )
+
+
 def without_function(values: dict) -> dict:
     """The sites that a fit stores: all but the function values."""
     return {name: value for name, value in values.items() if name != FUNCTION}

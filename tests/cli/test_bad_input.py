@@ -18,7 +18,10 @@ from noisezoo.models.noises import NOISES
 from typer.testing import CliRunner
 
 EDGES = ("0", "-1", "nan", "inf", "-inf", "1e308", "1e-300", "2**3", "")
-MAY_BE_ZERO = {"decay", "explore", "kl_weight", "pretrain", "kl_warmup", "log_scale_max", "loc", "b", "approximate"}
+MAY_BE_ZERO = {
+    *("decay", "explore", "kl_weight", "pretrain", "kl_warmup", "log_scale_max", "loc", "b", "approximate"),
+    "half_draws",
+}
 MAY_BE_NEGATIVE = {"log_scale_max", "loc"}
 
 
@@ -180,6 +183,9 @@ STRATEGY = {
     **{"nuts:draws=2e9": "; lower draws", "svi,sgld:draws=2e9": "sgld: 2,000,000,000 draws of 4 chains, each of "},
     **{"sgld:decay=1,schedule=cyclical": "leave it out", "sgld:explore=0.5": "set schedule=cyclical"},
     **{"sgld:schedule=cyclical,thin=1": "raise thin", "sgld:preconditioner=adam": "unknown preconditioner"},
+    **{"sgld:preconditioner=rmsprop": "needs a step_size", "sghmc:step_size=atuo": "did you mean 'auto'"},
+    **{"sgld:step_size=0.1,tolerance=0.01": "a setting of step_size=auto"},
+    **{"sgnht:schedule=cyclical,half_draws=9": "leave it out of the cyclical"},
     **{"svi:batch_size=1000": "batch_size 1000 is more than", "svi:plane=rows": "is a setting of the guide local"},
     **{"svi:guide=local,alpha=1,parameters=alpha": "leave out parameters", "svi:guide=local,kl=max": "unknown kl"},
     **{"svi:guide=local,alpha=1,log_scale_max=-4": "log_scale_max bounds", "svi:guide=dropout,mask=x": "unknown mask"},

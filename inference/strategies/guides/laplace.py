@@ -19,7 +19,7 @@ from ...target.newton import mode
 from ...target.numpyro.density import constrain, potential, start, unraveller
 from ...target.numpyro.energy import energy
 from ...target.pathfinder import Energy, lowest
-from ...target.sites import Sites, refuse_discrete, refuse_pays_only
+from ...target.sites import Sites, check_mode, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, without_steps
 from .layout import real_sites
 
@@ -67,7 +67,10 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         return State(z, jnp.eye(z.size, dtype=z.dtype))
 
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
-        return State(*(jnp.asarray(part, state.mode.dtype) for part in normal(energy(model, sites, key, x, y, None))))
+        parts = normal(energy(model, sites, key, x, y, None))
+        found = State(*(jnp.asarray(part, state.mode.dtype) for part in parts))
+        check_mode("svi with guide laplace", potential(model, unraveller(model, sites, x, y)(found.mode), x, y))
+        return found
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         law = dist.MultivariateNormal(state.mode, scale_tril=state.tril, validate_args=False)

@@ -17,7 +17,7 @@ from ...target.coordinates import Coordinates, log_volume, numbers, place, with_
 from ...target.numpyro.density import constrain, potential, start, unraveller
 from ...target.numpyro.energy import energy
 from ...target.pathfinder import LARGE, PATHS, Normal, pathfinder, rank
-from ...target.sites import Sites, refuse_discrete, refuse_pays_only
+from ...target.sites import Sites, check_mode, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, without_steps
 
 
@@ -48,7 +48,10 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
 
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
         found = mixture(pathfinder(energy(model, sites, key, x, y, None), key), rank(sites.size))
-        return State(*jax.tree.map(lambda part, like: jnp.asarray(part, like.dtype), found, tuple(state)))
+        new = State(*jax.tree.map(lambda part, like: jnp.asarray(part, like.dtype), found, tuple(state)))
+        z = unraveller(model, sites, x, y)(new.coordinates.loc[0])
+        check_mode("svi with guide pathfinder", potential(model, z, x, y))
+        return new
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:
         path_key, u_key = jax.random.split(key)

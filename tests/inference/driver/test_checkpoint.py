@@ -29,11 +29,14 @@ X, Y = (jnp.asarray(a) for a in data())
 SHORT = {
     **{f"svi:guide={name}": "steps=24,draws=6,batch_size=20" for name in GUIDES},
     **{name: "warmup=24,draws=6" for name in ("nuts", "mclmc")},
-    **{name: "warmup=24,draws=6,thin=2,step_size=0.01,batch_size=20" for name in ("sgld", "sghmc", "sgnht")},
+    **{
+        name: "warmup=24,draws=6,thin=2,step_size=0.01,batch_size=20,half_draws=2"
+        for name in ("sgld", "sghmc", "sgnht")
+    },
 }
 SHORT["mclmc"] = "warmup=1000,draws=6"  # it needs as many to tune itself
 SHORT["svi:guide=laplace"] = "steps=200,draws=6"  # it needs a mode
-KINDS = ("draws", "stats", "history", "loc", "scale")
+KINDS = ("draws", "stats", "history", "loc", "scale", "half")
 
 
 def test_every_strategy_and_guide_is_here():

@@ -46,7 +46,7 @@ def test_nor_are_there_others(name):
         "gibbs": (masks, NUTS(**SHORT)),
         "dropout": (masks, svi(guide="dropout", steps=20, draws=5)),
     }[name]
-    with pytest.raises(FloatingPointError, match="stopped soon after step 0: .* is not finite; standardise x and y"):
+    with pytest.raises(FloatingPointError, match="stopped .* is not finite.*; standardise x and y"):
         fit(model, config, *arrays("numpyro"), progress=False)
 
 

@@ -108,9 +108,9 @@ class Row(NamedTuple):
 
 ALL = tuple(PROBLEMS)
 TWO = (1.0, 0.25)  # a temperature that is not heard makes the sds wrong by a factor of two
-LONG = {"warmup": 500, "draws": 250, "thin": 6, "chains": 4}
-MINI = {"warmup": 10_000, "draws": 150, "thin": 80, "chains": 4, "batch_size": 30}
-SHORT = {"warmup": 250, "draws": 150, "thin": 5, "chains": 1}
+LONG = {"warmup": 500, "draws": 250, "thin": 6, "chains": 4, "half_draws": 0}
+MINI = {"warmup": 10_000, "draws": 150, "thin": 80, "chains": 4, "batch_size": 30, "half_draws": 0}
+SHORT = {"warmup": 250, "draws": 150, "thin": 5, "chains": 1, "half_draws": 0}
 TUNED = {"warmup": 2000, "draws": 150, "thin": 10}
 STRATEGIES = {
     "nuts": Row(NUTS(200, 250, 4), NUTS(100, 125, 2, target_accept=0.8), 0.1, 0.06, ALL),
@@ -149,6 +149,12 @@ STRATEGIES = {
     ),  # its kernel is the same in both languages, see test_pyro_stochastic_gradient
     "sgnht viscous": Row(SGNHT(**{**LONG, "warmup": 5000}, step_size=0.003, friction=0.4), None, 0.15, 0.05),
     "sgnht minibatch": Row(SGNHT(**MINI, step_size=1e-3, friction=0.1), None, 0.15, 0.15),
+    "sgld automatic": Row(SGLD(**LONG), SGLD(**SHORT), 0.12, 0.12, ALL, TWO),
+    "sgld automatic minibatch": Row(SGLD(**{**MINI, "warmup": 4000}), None, 0.15, 0.15, temperatures=TWO),
+    "sghmc automatic": Row(SGHMC(**{**LONG, "thin": 20}), SGHMC(**{**SHORT, "thin": 15}), 0.12, 0.12, ALL, TWO),
+    "sghmc automatic minibatch": Row(SGHMC(**{**MINI, "warmup": 4000}), None, 0.15, 0.15),
+    "sgnht automatic": Row(SGNHT(**{**LONG, "thin": 20, "warmup": 2000}), None, 0.12, 0.12, temperatures=TWO),
+    "sgnht automatic minibatch": Row(SGNHT(**{**MINI, "warmup": 4000}), None, 0.15, 0.15),
     "svi laplace": Row(svi(guide="laplace", steps=1200, lr=0.02, draws=500), "same", 0.1, 0.05),
     "svi full_rank": Row(
         svi(guide="full_rank", steps=3000, particles=4, draws=500),

@@ -372,6 +372,29 @@ def test_a_difference_within_the_errors_of_a_reference_is_no_fault(width, shift,
     assert verdict(diagnose(fit, unsure), fit, "it")[0] == "ok"
 
 
+def halved(width=1.0, half=1.0, apart=0.0, draws=500, step_size="auto"):
+    """A fit of `sgld` whose draws are `width` times too wide, those at half the step `half` times and `apart` off."""
+    at_half = sites(theta_draws(FOUND, width=half, seed=7, draws=draws) + [0, 0, 0, apart])
+    fitted = replace(nuts(FOUND, width=width), strategy="sgld", stats={}, half=at_half)
+    return replace(fitted, settings={"step_size": step_size})
+
+
+def test_a_run_at_half_the_step_shows_its_bias(reference):
+    assert judged(halved())[0] == "ok"
+    row = diagnose(tree(halved(1.2, 1.1), FOUND))
+    assert row["step_bias_sd"] == pytest.approx((1.2 / 1.1) ** 2, abs=2 * row["step_bias_error"])
+    assert row["step_bias_mean"] < 2 * row["step_bias_error"] < 0.3
+    word, reason = judged(halved(1.6, 1.2))
+    assert word == "step bias" and "sd 1.7" in reason and "take a smaller tolerance" in reason
+    assert "take a smaller step_size" in judged(halved(1.6, 1.2, step_size=0.1))[1]
+    sd = np.sqrt(normal(FOUND).cov_object.covariance[-1, -1])
+    assert judged(halved(apart=0.5 * sd))[0] == "step bias"
+    assert judged(halved(1.6, 1.2), reference)[0] == "too wide"  # the reference knows it too
+    word, reason = judged(halved(draws=15))
+    assert word == "unchecked" and "take more draws" in reason
+    assert judged(replace(halved(), half={}))[0] == "unchecked"
+
+
 def test_no_finite_density_is_off(reference):
     broken = reference.copy(deep=True)
     broken["predictions"]["log_lik"] = broken["predictions"]["log_lik"] - np.inf

@@ -11,7 +11,7 @@ from noisezoo.inference.judging.datatree import save, to_datatree
 from noisezoo.inference.strategies.sghmc import SGHMC
 from noisezoo.inference.strategies.sgld import SGLD
 from noisezoo.inference.strategies.sgnht import SGNHT
-from noisezoo.inference.strategies.stochastic_gradient import schedule
+from noisezoo.inference.target.schedule import Step, schedule
 from noisezoo.inference.target.warm_start import load
 
 X, Y = data()
@@ -66,12 +66,12 @@ def test_moments_are_kept_apart_from_the_guides(tmp_path):
 def test_cyclical_steps_fall_to_zero_and_begin_again():
     config = SGLD(warmup=10, thin=8, step_size=0.4, schedule="cyclical", explore=0.5)
     t = jnp.arange(10, 26)
-    now, weight = schedule(jnp, config, t, 4)
+    now, weight = schedule(jnp, config, 0.4, t, 4)
     np.testing.assert_allclose(now.size[:8], 0.05 * (1 + np.cos(np.pi * np.arange(8) / 8)), rtol=1e-5)
     np.testing.assert_array_equal(now.size[:8], now.size[8:])
     np.testing.assert_array_equal(now.temperature, np.tile([0, 0, 0, 0, 1, 1, 1, 1], 2))
     np.testing.assert_allclose(weight, 4 * now.size * now.temperature, rtol=1e-5)
-    assert float(schedule(jnp, config, jnp.asarray(3), 4)[1]) == 0.0  # the warmup has no weight
+    assert float(schedule(jnp, config, 0.4, jnp.asarray(3), 4)[1]) == 0.0  # the warmup has no weight
 
 
 def test_the_preconditioner_stays_as_the_warmup_left_it():
@@ -93,7 +93,6 @@ def test_the_preconditioner_stays_as_the_warmup_left_it():
 def test_langevin_is_that_of_blackjax():
     import blackjax
     import jax
-    from noisezoo.inference.strategies.stochastic_gradient import Step
 
     z, gradient = {"a": jnp.arange(3.0), "b": jnp.ones((2, 2))}, {"a": -jnp.arange(3.0), "b": 0.3 * jnp.ones((2, 2))}
     key = jax.random.PRNGKey(4)

@@ -8,7 +8,7 @@ from torch.distributions import constraints
 
 from ....target.pyro.density import initial, log_density, on_device, refuse_discrete
 from ....target.pyro.energy import energy, flatten, unflatten
-from ....target.sites import Sites, refuse_pays_only
+from ....target.sites import Sites, check_mode, refuse_pays_only
 from ...algorithm import Algorithm, without_steps
 from ...guides.laplace import check_size, normal
 
@@ -35,8 +35,11 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         z = flatten(like)
         return State(z, torch.eye(z.numel()), like, transforms)
 
+    @on_device
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
         mode, tril = (torch.as_tensor(part).to(state.mode) for part in normal(energy(model, key, x, y, None)))
+        at_mode = log_density(model, state.transforms, unflatten(mode, state.like), x, y)[0]
+        check_mode("svi with guide laplace", float(at_mode.detach()))
         return state._replace(mode=mode, tril=tril)
 
     @on_device

@@ -9,7 +9,7 @@ from ....target.coordinates import Coordinates, place
 from ....target.pathfinder import pathfinder, rank
 from ....target.pyro.density import initial, log_density, on_device
 from ....target.pyro.energy import energy, flatten, unflatten
-from ....target.sites import Sites
+from ....target.sites import Sites, check_mode
 from ...algorithm import Algorithm, without_steps
 from ...guides.pathfinder import log_density as log_normal
 from ...guides.pathfinder import mixture, refuse
@@ -33,12 +33,15 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     def init(key: int, x: Any, y: Any) -> State:
         return State([], None, *initial(model, x, y))
 
+    @on_device
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
         stacked, log_weights = mixture(pathfinder(energy(model, key, x, y, None), key), rank(sites.size))
         like = flatten(state.like)
         components = [
             Coordinates(*(torch.as_tensor(part).to(like) for part in own)) for own in zip(*stacked, strict=True)
         ]
+        at_mode = log_density(model, state.transforms, unflatten(components[0].loc, state.like), x, y)[0]
+        check_mode("svi with guide pathfinder", float(at_mode.detach()))
         return state._replace(components=components, log_weights=torch.as_tensor(log_weights).to(like))
 
     @on_device
