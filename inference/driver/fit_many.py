@@ -14,14 +14,6 @@ from .result import Fit
 
 # Of a fit: arrays (chain, ...) by name.
 PER_CHAIN = ("draws", "stats", "history", "loc", "scale", "optimisation", "half")
-    "draws",
-    "stats",
-    "history",
-    "loc",
-    "scale",
-    "optimisation",
-    "half",
-)  # of a fit: arrays (chain, ...) by name
 
 
 def fit_many(
