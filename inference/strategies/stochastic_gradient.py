@@ -39,7 +39,7 @@ from .settings import check_choice, check_not_negative, check_numbers
 
 SCHEDULES = ("polynomial", "cyclical")
 AUTO = "auto"
-FARTHEST = 5.0  # scales of a coordinate that one gradient may move it by
+MOST = 5.0  # sds of the momentum that a gradient may change it by, or sds of the noise over sqrt 2
 QUARTER = 4  # as many draws at half the step by default, twice as many steps apart
 
 
@@ -284,14 +284,14 @@ def halved(xp: Any, config: Any, state: Any) -> Any:
 def moved(xp: Any, config: Any, kernel: Kernel, state: Any, gradient: dict, noise: dict, rows: int) -> tuple[Any, Any]:
     """The state after a step, but for its moments, and the weight that it has in these: none at half the step.
 
-    No gradient moves a coordinate by more than `FARTHEST` of the scales that were found for them, or the chain would be
-    lost where a heavy tail is steeper than all that the pilot saw: as rare as it is far (Brosse et al. 2019, "tamed").
+    With scales no gradient moves a coordinate by more than some `MOST` times the noise of a step, or a chain would be
+    lost where a heavy tail is steeper than all that the pilot saw: "tamed" (Brosse, Durmus, Moulines & Sabanis 2019).
     """
     step, weight = schedule(xp, config, state.size * state.share, state.t, rows)
     z, root = state.z, state.root
     if root:
         z = {k: v / root[k] for k, v in z.items()}
-        most = FARTHEST / step.size
+        most = MOST / xp.sqrt(step.size)
         gradient = {k: xp.clip(v * root[k], -most, most) for k, v in gradient.items()}
     z, auxiliary = kernel.update(xp, z, state.auxiliary, gradient, noise, step)
     if root:
