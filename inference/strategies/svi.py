@@ -19,9 +19,10 @@ class SVI:
     """Settings of `svi`.
 
     guide : the settings of a guide, such as ``Local(kl_warmup=1000)``; the classes are in `guides`.
-    steps : gradient steps, at most; none for 50000 of a guide that ends by itself (mean_field, low_rank, full_rank,
+    steps : gradient steps, at most; none for 100000 of a guide that ends by itself (mean_field, low_rank, full_rank,
         flow), 10000 of others.  The guides laplace and pathfinder take none.
-    lr : Adam's first learning rate.
+    lr : Adam's first learning rate; none for 0.1 of a guide that ends by itself, which is fitted in posterior sds, 0.01
+        of others.
     tolerance : how far a lower learning rate may still move the guide, in posterior sds, root mean square over its
         coordinates, for a guide that ends by itself to do so; none to take all steps.
     decay : the share of the steps, the last ones, over which the learning rate falls to zero, linearly, in a run that
@@ -35,8 +36,8 @@ class SVI:
     name: ClassVar[str] = "svi"
     guide: Any = field(default_factory=MeanField)
     steps: int | None = None
-    lr: float = 0.01
-    tolerance: float | None = 0.05
+    lr: float | None = None
+    tolerance: float | None = 0.1
     decay: float = 0.5
     batch_size: int | None = None
     particles: int = 1
@@ -49,8 +50,9 @@ class SVI:
                 f"svi: guide takes the settings of a guide, such as MeanField() or Local(kl_warmup=1000), "
                 f"got {self.guide!r}; by name it is parse('svi:guide=local')"
             )
-        if self.steps is None:
-            object.__setattr__(self, "steps", 50_000 if getattr(self.guide, "ends_by_itself", False) else 10_000)
+        steps, lr = (100_000, 0.1) if getattr(self.guide, "ends_by_itself", False) else (10_000, 0.01)
+        object.__setattr__(self, "steps", steps if self.steps is None else self.steps)
+        object.__setattr__(self, "lr", lr if self.lr is None else self.lr)
         check_numbers("svi", self)
         if not 0 <= self.decay <= 1:
             raise ValueError(f"svi: decay, a share of the steps, must lie between 0 and 1, got {self.decay}")

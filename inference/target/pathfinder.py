@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from .coordinates import Coordinates, independent, log_volume, place
 
@@ -137,7 +138,8 @@ def _descent(energy: Energy, first: np.ndarray, unit: np.ndarray) -> tuple[np.nd
     value(first / unit)
     keep(first / unit)
     options = {"maxiter": ITERATIONS, "maxcor": MEMORY, "ftol": 1e-11, "gtol": 1e-6, "maxls": 50}
-    minimize(value, points[0], method="L-BFGS-B", jac=True, callback=keep, options=options)
+    with threadpool_limits(1):  # threads for matrices this small wait for one another
+        minimize(value, points[0], method="L-BFGS-B", jac=True, callback=keep, options=options)
     return np.array(points), np.array(gradients)
 
 

@@ -7,7 +7,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from .convergence import BATCHES, FACTOR, FIRST, RHAT, STILL, Window, batch_means, rhat_squared
+from .convergence import (
+    ACCURATE,
+    BATCHES,
+    FACTOR,
+    FIRST,
+    RHAT,
+    STILL,
+    Window,
+    batch_means,
+    first_window,
+    rhat_squared,
+)
 from .schedule import falling
 
 Distance = Callable[[Any, Any], Any]
@@ -73,15 +84,16 @@ def adam(config: Any, distance: Distance | None) -> optax.GradientTransformation
         )
         rhat = _root_mean_square(state)
         drift = jnp.sqrt(distance(first, second))
-        begun = state.lr < config.lr  # from an average: stationary from the start
-        settled = (drift < config.tolerance) & (begun | (rhat < RHAT) | (drift < STILL * config.tolerance))
+        begun = state.lr < 0.99 * config.lr  # from an average
+        settled = (rhat < RHAT) | (drift < jnp.where(begun, 1.0, STILL) * config.tolerance)
         change = jnp.where(settled & begun, jnp.sqrt(distance(state.before, average)), state.change)
-        converged = settled & (change < config.tolerance)
+        converged = settled & (change < config.tolerance) & (drift < ACCURATE * config.tolerance)
+        lr = jnp.where(settled & ~converged, state.lr / FACTOR, state.lr)
         moved = jax.tree.map(lambda a, p, u: jnp.where(settled, a - p, u), average, params, updates)
         return moved, state._replace(
             since=jnp.where(settled, 0, state.since),
-            window=jnp.where(settled, FIRST // 2, 2 * state.window),
-            lr=jnp.where(settled & ~converged, state.lr / FACTOR, state.lr),
+            window=jnp.where(settled, first_window(config.lr / lr).astype(jnp.int32), 2 * state.window),
+            lr=lr,
             before=jax.tree.map(lambda a, b: jnp.where(settled, a, b), average, state.before),
             rhat=rhat,
             change=change,

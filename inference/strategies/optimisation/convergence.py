@@ -1,10 +1,9 @@
 """When a stochastic optimisation has converged, in either language.
 
-The learning rate is held until the iterates are stationary and their average is known well enough; then it is divided
-by `FACTOR`, and the optimisation goes on from the average.  It ends once that has moved the average by less than a
-tolerance.  What is looked at is a window, the second half of the steps at a rate, in `BATCHES` batches: at the first
-rate R-hat of the batches, and at all how far the guide at the average of the first half of them is from that at the
-second.  A window that fails is followed by one twice as long.
+The learning rate is held until the iterates are stationary; then it is divided by `FACTOR`, and the optimisation goes
+on from their average.  It ends once that has moved the average by less than a tolerance.  What is looked at is a window,
+the second half of the steps at a rate, in `BATCHES` batches: R-hat of the batches, and the drift, how far the guide at
+the average of the first half of them is from that at the second.  A window that fails is followed by one twice as long.
 
 Distances are symmetrised divergences in nats for each latent number; the root of one is about a shift in posterior sds.
 
@@ -15,9 +14,10 @@ from typing import Any, NamedTuple
 
 FACTOR = 4.0  # that the learning rate is divided by
 BATCHES = 8
-FIRST = 400  # steps of the first window at a rate: the second half of so many
-STILL = 0.2  # of the tolerance: a guide that moves less than that within a window need not be stationary
-RHAT = 1.2  # of the batches of a window, as a root mean square over the parameters
+FIRST = 400  # steps at the first rate, the second half of which is its first window
+RHAT = 1.2  # of the batches of a window, as a root mean square over the parameters: below it they are stationary
+STILL = 0.2  # of the tolerance: so are iterates that drift less than that
+ACCURATE = 2.0  # of the tolerance: the drift at the end is at most that, or the average is not known well enough
 
 
 class Window(NamedTuple):
@@ -31,6 +31,11 @@ class Window(NamedTuple):
     origin: Any
     sums: Any
     squares: Any
+
+
+def first_window(fallen: Any) -> Any:
+    """Steps of the first window at a rate that has fallen by so much: iterates take as much longer to get anywhere."""
+    return FIRST // 2 * fallen
 
 
 def batch_means(window: Window, steps: Any) -> Any:

@@ -5,7 +5,18 @@ from typing import Any
 
 import torch
 
-from ..optimisation.convergence import BATCHES, FACTOR, FIRST, RHAT, STILL, Window, batch_means, rhat_squared
+from ..optimisation.convergence import (
+    ACCURATE,
+    BATCHES,
+    FACTOR,
+    FIRST,
+    RHAT,
+    STILL,
+    Window,
+    batch_means,
+    first_window,
+    rhat_squared,
+)
 from ..optimisation.schedule import falling
 
 
@@ -65,13 +76,13 @@ class Adam:
         first, second, average = means[: BATCHES // 2].mean(0), means[BATCHES // 2 :].mean(0), means.mean(0)
         self.rhat = float(rhat_squared(self._iterates, self.window).mean().sqrt())
         drift = self._distance(first, second) ** 0.5
-        begun = self._before is not None  # from an average: stationary from the start
-        if not (drift < tolerance and (begun or self.rhat < RHAT or drift < STILL * tolerance)):
+        begun = self._before is not None  # from an average
+        if not (self.rhat < RHAT or drift < (1.0 if begun else STILL) * tolerance):
             self.window *= 2
             return
         if begun:
             self.change = self._distance(self._before, average) ** 0.5
-        self.converged = self.change < tolerance
-        self._before, self.since, self.window = average, 0, FIRST // 2
+        self.converged = self.change < tolerance and drift < ACCURATE * tolerance
         self.lr = self.lr if self.converged else self.lr / FACTOR
+        self._before, self.since, self.window = average, 0, int(first_window(self._config.lr / self.lr))
         torch.nn.utils.vector_to_parameters(average, self._parameters)

@@ -50,7 +50,7 @@ def optimised(config, steps, noise=1.0):
     return jax.jit(lambda carry: jax.lax.scan(step, carry, keys)[0])((params, optimiser.init(params)))
 
 
-CONFIG = SVI(steps=50_000, lr=0.02)
+CONFIG = SVI(steps=50_000, lr=0.02, tolerance=0.05)
 
 
 def test_it_ends_at_the_optimum_and_stays_there():
