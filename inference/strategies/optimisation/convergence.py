@@ -1,9 +1,10 @@
 """When a stochastic optimisation has converged, in either language.
 
 The learning rate is held until the iterates are stationary; then it is divided by `FACTOR`, and the optimisation goes
-on from their average.  It ends once that has moved the average by less than a tolerance.  What is looked at is a window,
-the second half of the steps at a rate, in `BATCHES` batches: R-hat of the batches, and the drift, how far the guide at
-the average of the first half of them is from that at the second.  A window that fails is followed by one twice as long.
+on from their average.  It ends once that has moved the average by less than a tolerance.  What is looked at is a
+window, the second half of the steps at a rate, in `BATCHES` batches: R-hat of the batches, and the drift, how far the
+guide at the average of the first half of them is from that at the second.  A window that fails is followed by one twice
+as long.
 
 Distances are symmetrised divergences in nats for each latent number; the root of one is about a shift in posterior sds.
 

@@ -76,11 +76,10 @@ class Adam:
         first, second, average = means[: BATCHES // 2].mean(0), means[BATCHES // 2 :].mean(0), means.mean(0)
         self.rhat = float(rhat_squared(self._iterates, self.window).mean().sqrt())
         drift = self._distance(first, second) ** 0.5
-        begun = self._before is not None  # from an average
-        if not (self.rhat < RHAT or drift < (1.0 if begun else STILL) * tolerance):
+        if not (self.rhat < RHAT or drift < STILL * tolerance):
             self.window *= 2
             return
-        if begun:
+        if self._before is not None:
             self.change = self._distance(self._before, average) ** 0.5
         self.converged = self.change < tolerance and drift < ACCURATE * tolerance
         self.lr = self.lr if self.converged else self.lr / FACTOR
