@@ -21,8 +21,8 @@ class SVI:
     guide : the settings of a guide, such as ``Local(kl_warmup=1000)``; the classes are in `guides`.
     steps : gradient steps, at most; none for 100000 of a guide that ends by itself (mean_field, low_rank, full_rank,
         flow), 10000 of others.  The guides laplace and pathfinder take none.
-    lr : Adam's first learning rate; none for 0.1 of a guide that ends by itself, which is fitted in posterior sds, 0.01
-        of others.
+    lr : Adam's first learning rate; none for 0.1 of mean_field and 0.03 of low_rank, which are fitted in
+        posterior sds, 0.01 of others.
     tolerance : how far a lower learning rate may still move the guide, in posterior sds, root mean square over its
         coordinates, for a guide that ends by itself to do so; none to take all steps.
     decay : the share of the steps, the last ones, over which the learning rate falls to zero, linearly, in a run that
@@ -50,9 +50,9 @@ class SVI:
                 f"svi: guide takes the settings of a guide, such as MeanField() or Local(kl_warmup=1000), "
                 f"got {self.guide!r}; by name it is parse('svi:guide=local')"
             )
-        steps, lr = (100_000, 0.1) if getattr(self.guide, "ends_by_itself", False) else (10_000, 0.01)
+        steps = 100_000 if getattr(self.guide, "ends_by_itself", False) else 10_000
         object.__setattr__(self, "steps", steps if self.steps is None else self.steps)
-        object.__setattr__(self, "lr", lr if self.lr is None else self.lr)
+        object.__setattr__(self, "lr", getattr(self.guide, "lr", 0.01) if self.lr is None else self.lr)
         check_numbers("svi", self)
         if not 0 <= self.decay <= 1:
             raise ValueError(f"svi: decay, a share of the steps, must lie between 0 and 1, got {self.decay}")

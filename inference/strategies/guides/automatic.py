@@ -36,18 +36,21 @@ class Automatic:
     name: ClassVar[str]
     has_density: ClassVar[bool] = True
     ends_by_itself: ClassVar[bool] = True
+    lr: ClassVar[float] = 0.01  # of a step that moves every entry of a covariance, of which many make a variance
 
 
 class MeanField(Automatic):
     """Independent normals."""
 
     name = "mean_field"
+    lr = 0.1
 
 
 class LowRank(Automatic):
     """A normal with low-rank plus diagonal covariance."""
 
     name = "low_rank"
+    lr = 0.03
 
 
 class FullRank(Automatic):
@@ -62,6 +65,7 @@ class Flow(Automatic):
     name = "flow"
 
 
+CORRELATED = ("full_rank", "flow")  # that take Pathfinder's directions too
 SPREAD = 0.1  # sd of the guide where Pathfinder has not told it
 AUTOGUIDES = {
     "mean_field": autoguide.AutoDiagonalNormal,
@@ -82,7 +86,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     """Bind an automatic guide to a NumPyro program; `config` is an `SVI`."""
     refuse_discrete(f"svi with guide {config.guide.name}", sites)
     refuse_pays_only(f"svi with guide {config.guide.name}", sites)
-    columns = 0 if config.guide.name == "mean_field" else rank(sites.size)
+    columns = rank(sites.size) if config.guide.name in CORRELATED else 0
 
     def unravel(flat: Any, x: Any, y: Any) -> dict:
         return unraveller(model, sites, x, y)(flat)

@@ -13,7 +13,6 @@ from .convergence import (
     FACTOR,
     FIRST,
     RHAT,
-    STILL,
     Window,
     batch_means,
     first_window,
@@ -85,7 +84,7 @@ def adam(config: Any, distance: Distance | None) -> optax.GradientTransformation
         rhat = _root_mean_square(state)
         drift = jnp.sqrt(distance(first, second))
         begun = state.lr < 0.99 * config.lr  # from an average
-        settled = (rhat < RHAT) | (drift < STILL * config.tolerance)
+        settled = (rhat < RHAT) | (drift < config.tolerance)
         change = jnp.where(settled & begun, jnp.sqrt(distance(state.before, average)), state.change)
         converged = settled & (change < config.tolerance) & (drift < ACCURATE * config.tolerance)
         lr = jnp.where(settled & ~converged, state.lr / FACTOR, state.lr)

@@ -1,10 +1,10 @@
 """When a stochastic optimisation has converged, in either language.
 
-The learning rate is held until the iterates are stationary; then it is divided by `FACTOR`, and the optimisation goes
-on from their average.  It ends once that has moved the average by less than a tolerance.  What is looked at is a
-window, the second half of the steps at a rate, in `BATCHES` batches: R-hat of the batches, and the drift, how far the
-guide at the average of the first half of them is from that at the second.  A window that fails is followed by one twice
-as long.
+The learning rate is held until the iterates are stationary, or drift by less than a tolerance; then it is divided by
+`FACTOR`, and the optimisation goes on from their average.  It ends once that has moved the average by less than the
+tolerance.  What is looked at is a window, the second half of the steps at a rate, in `BATCHES` batches: R-hat of the
+batches, and the drift, how far the guide at the average of the first half of them is from that at the second.  A window
+that fails is followed by one twice as long.
 
 Distances are symmetrised divergences in nats for each latent number; the root of one is about a shift in posterior sds.
 
@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 FACTOR = 4.0  # that the learning rate is divided by
 BATCHES = 8
 FIRST = 400  # steps at the first rate, the second half of which is its first window
-RHAT = 1.2  # of the batches of a window, as a root mean square over the parameters: below it they are stationary
-STILL = 0.2  # of the tolerance: so are iterates that drift less than that
+RHAT = 1.2  # of the batches of a window, as a root mean square over the parameters, below which they are stationary
 ACCURATE = 2.0  # of the tolerance: the drift at the end is at most that, or the average is not known well enough
 
 

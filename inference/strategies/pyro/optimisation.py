@@ -11,7 +11,6 @@ from ..optimisation.convergence import (
     FACTOR,
     FIRST,
     RHAT,
-    STILL,
     Window,
     batch_means,
     first_window,
@@ -76,7 +75,7 @@ class Adam:
         first, second, average = means[: BATCHES // 2].mean(0), means[BATCHES // 2 :].mean(0), means.mean(0)
         self.rhat = float(rhat_squared(self._iterates, self.window).mean().sqrt())
         drift = self._distance(first, second) ** 0.5
-        if not (self.rhat < RHAT or drift < STILL * tolerance):
+        if not (self.rhat < RHAT or drift < tolerance):
             self.window *= 2
             return
         if self._before is not None:

@@ -16,7 +16,7 @@ from ....target.pyro.density import draw_rows, initial, log_density, on_device, 
 from ....target.pyro.energy import energy, flatten, unflatten
 from ....target.sites import Sites, refuse_pays_only
 from ...algorithm import Algorithm, of_guide
-from ...guides.automatic import SPREAD
+from ...guides.automatic import CORRELATED, SPREAD
 from ..optimisation import Adam
 
 DRAWS = 128  # that tell how far one flow is from another
@@ -45,7 +45,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     """Bind an automatic guide to a Pyro program; `config` is an `SVI`."""
     refuse_discrete(f"svi with guide {config.guide.name}", sites)
     refuse_pays_only(f"svi with guide {config.guide.name}", sites)
-    columns = 0 if config.guide.name == "mean_field" else rank(sites.size)
+    columns = rank(sites.size) if config.guide.name in CORRELATED else 0
 
     def program(*_: Any) -> None:
         pyro.sample("u", dist.ImproperUniform(constraints.real_vector, (), (sites.size,)))
