@@ -50,13 +50,13 @@ def optimised(config, steps, noise=1.0):
     return jax.jit(lambda carry: jax.lax.scan(step, carry, keys)[0])((params, optimiser.init(params)))
 
 
-CONFIG = SVI(steps=50_000, lr=0.02, tolerance=0.05)
+CONFIG = SVI(steps=50_000, lr=0.02, tolerance=0.1)
 
 
 def test_it_ends_at_the_optimum_and_stays_there():
     params, state = optimised(CONFIG, 20_000)
     assert bool(state.converged) and float(state.change) < CONFIG.tolerance
-    assert np.sqrt(np.mean((np.asarray(params["loc"]) - TARGET) ** 2)) < 2 * CONFIG.tolerance
+    assert np.sqrt(np.mean((np.asarray(params["loc"]) - TARGET) ** 2)) < CONFIG.tolerance
     longer, _ = optimised(CONFIG, 24_000)
     np.testing.assert_array_equal(params["loc"], longer["loc"])
     assert float(state.lr) <= CONFIG.lr / FACTOR
@@ -124,7 +124,7 @@ def test_the_same_rule_in_torch():
         optimiser.step()
         steps += 1
     assert optimiser.converged and steps > 2 * FIRST
-    assert float(((loc.detach() - target) ** 2).mean().sqrt()) < 2 * CONFIG.tolerance
+    assert float(((loc.detach() - target) ** 2).mean().sqrt()) < CONFIG.tolerance
     before = loc.detach().clone()
     loc.grad = torch.ones(3)
     optimiser.step()
