@@ -18,8 +18,7 @@ def list_(
         with one_sentence():
             return show_strategy(strategy)
     from ..data.catalogue import CATALOGUE
-    from ..inference.references.problems import problems
-    from ..inference.references.stored import stored
+    from ..inference.references.problems import agreed
     from ..inference.strategies import STRATEGIES
     from ..inference.strategies.guides import GUIDES
     from ..models.catalogue import EXAMPLES, FORM_MEANINGS, PRIOR_MEANINGS
@@ -44,5 +43,5 @@ def list_(
     )
     print_table("Guides: --with svi:guide=GUIDE", ("name", "what it is"), [(k, v.summary) for k, v in GUIDES.items()])
     print_table("Data sets: --data, or FILE.csv:TARGET", ("name", "task", "rows x features", "title"), data)
-    references = [(name, problems()[name].described) for name, one in stored().items() if one.agreed]
+    references = [(name, problem.described) for name, problem in agreed().items()]
     print_table("Reference posteriors: --reference stored", ("name", "posterior"), references)

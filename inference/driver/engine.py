@@ -74,7 +74,7 @@ class Engine:
             for place in places:
                 own = jax.tree.map(lambda leaf, i=place: leaf[i], state)
                 xy = jax.tree.map(lambda leaf, i=place[:1]: leaf[i], data) if 0 in self._axes else data
-                seed = int(jax.random.bits(jax.random.fold_in(key[place], PREPARE)))
+                seed = int(jax.random.bits(jax.random.fold_in(key[place], PREPARE), dtype=jnp.uint32))
                 prepared.append(self._algorithm.prepare(seed, own, *xy))
             stacked = _stacked(prepared) if axes else prepared[0]
             self.state[lane] = jax.tree.map(lambda new, old: new.reshape(old.shape), stacked, state)

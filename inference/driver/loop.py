@@ -143,7 +143,7 @@ def _warn_if_rounded(strategy: str, block: dict[str, Arrays]) -> bool:
         return False
     logger.warning(
         f"{strategy} goes by differences of energies, and those of {largest:.2g} nats are multiples of "
-        f"{np.spacing(np.float32(largest)):.2g} in single precision; compute in double precision: --x64"
+        f"{np.spacing(np.float32(largest)):.2g} in single precision; compute in double precision, with the option --x64"
     )
     return True
 

@@ -154,7 +154,7 @@ def check(tree: Any, path: Path) -> None:
         f"a number {k}" for k, v in tree.attrs.items() if k.startswith("seconds_") and isinstance(v, (str, bytes))
     ]
     if lacks:
-        raise ValueError(f"{path} is not a fit as noisezoo writes it: it lacks {lacks[0]}; {FIX}")
+        raise ValueError(f"{path} is not a whole fit: it lacks {lacks[0]}; {FIX}")
 
 
 def arrays(ppl: str, *arrays: np.ndarray) -> list[Any]:

@@ -1,5 +1,6 @@
 """The problems of the reference posteriors, as plain data: a prior, a network, a data set, and how to sample them."""
 
+import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,13 @@ def problems() -> dict[str, Problem]:
     """All problems by name, whether there is a reference for them or not."""
     tables = tomllib.loads((FOLDER / PROBLEMS).read_text(encoding="utf-8"))
     return {name: Problem(name, **{k: _plain(v) for k, v in table.items()}) for name, table in tables.items()}
+
+
+def agreed() -> dict[str, Problem]:
+    """The problems that have a reference, by what their files say; `stored` checks these too, which takes longer."""
+    files = {name: FOLDER / f"{name}.json" for name in problems()}
+    said = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
+    return {name: problem(name) for name, content in said.items() if content.get("agreed")}
 
 
 def problem(name: str) -> Problem:

@@ -21,7 +21,7 @@ from .. import files, seals
 from ..judging.distance import Moments
 from .problems import FOLDER, Problem, problem, problems
 
-FIX = "install noisezoo again, or make the file again (python -m noisezoo.inference.references.make)"
+FIX = "install the package again, or make the file again (python -m noisezoo.inference.references.make)"
 WITHOUT = "leave --reference out to measure against nuts"
 CLOSE = 1e-4  # of a fingerprint: more than rounding, and less than one other row
 

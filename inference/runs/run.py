@@ -211,11 +211,14 @@ def report_again(folder: Path) -> tuple[dict[str, Any], Any]:
 
 def judge(folder: Path, record: dict[str, Any]) -> Any:
     """Write table, figures and report of what is done; returns the table."""
+    from ..judging.datatree import check
     from .compare import table
 
     fits = record["fits"]
     fitted = [label for label, entry in fits.items() if entry["status"] in (DONE, PART)]
     trees = {label: folder_module.load_fit(folder, fits[label]) for label in fitted}
+    for label, tree in trees.items():
+        check(tree, folder / fits[label]["file"])
     failed = {label: entry["why"] or entry["status"] for label, entry in fits.items() if label not in fitted}
     reference = references.load(record["reference"]) if "reference" in record else None
     comparison = table(trees, reference, failed)

@@ -29,10 +29,10 @@ from jax.flatten_util import ravel_pytree
 
 from ...errors import unknown
 from ...models.ppl.compiled import kept
-from ..target.coordinates import Coordinates, independent, log_volume, place, with_rank
+from ..target.geometry.coordinates import Coordinates, independent, log_volume, place, with_rank
+from ..target.geometry.pathfinder import LARGE, for_sampler, rank
 from ..target.numpyro.density import constrain, potential, start, unraveller
 from ..target.numpyro.energy import double, energy
-from ..target.pathfinder import LARGE, for_sampler, rank
 from ..target.sites import Sites, refuse_discrete, refuse_improper
 from .algorithm import Algorithm
 from .nuts import METHODS, chain_method

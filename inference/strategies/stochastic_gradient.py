@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from ...errors import unknown
-from ..target import pilot
+from ..target.geometry import pilot
 from ..target.moments import Moments, all_updated, mean_and_sd, no_moments, updated_moments
 from ..target.numpyro.density import constrain, draw_rows, potential, start
 from ..target.numpyro.pilot import normals, run

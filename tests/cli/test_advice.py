@@ -55,7 +55,7 @@ def wrong(file, text):
     )
     yield from (f"noisezoo {c}" for c in re.findall(r"\bnoisezoo ([a-z]+)\b", text) if c not in COMMANDS)
     options = set().union(*COMMANDS.values()) | {"--help", "--host", "--port"}
-    yield from (o for o in re.findall(r"(?<![\w-])--[a-z]+", text) if o not in options)
+    yield from (o for o in re.findall(r"(?<![\w-])--[a-z][a-z0-9]*", text) if o not in options)
     if file.parent.name in ("strategies", "guides"):
         served = [k for k, module in MODULES.items() if module == file.stem]
         shared = OWN["svi"] if file.parent.name == "guides" else set()

@@ -21,6 +21,7 @@ EDGES = ("0", "-1", "nan", "inf", "-inf", "1e308", "1e-300", "2**3", "")
 MAY_BE_ZERO = {
     *("decay", "explore", "kl_weight", "pretrain", "kl_warmup", "log_scale_max", "loc", "b", "approximate"),
     "half_draws",
+    "adjusted",
 }
 MAY_BE_NEGATIVE = {"log_scale_max", "loc"}
 

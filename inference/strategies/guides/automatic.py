@@ -1,8 +1,8 @@
 """The automatic guides with a density, NumPyro's: independent normals, normals with covariance, a flow.
 
-They are fitted in coordinates in which the posterior is about a standard normal (`target.coordinates`): those of the
-best normal that Pathfinder finds, or for a program too large for that, of a random start.  Independent normals take the
-scale of each number from it, the others the covariance too.
+They are fitted in coordinates in which the posterior is about a standard normal (`target.geometry.coordinates`): those
+of the best normal that Pathfinder finds, or for a program too large for that, of a random start.  Full covariances and
+flows take its covariance, the others the scale of each number alone.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ from numpyro import handlers
 from numpyro.infer import SVI, autoguide, init_to_value
 from numpyro.infer.svi import SVIState
 
-from ...target.coordinates import Coordinates, independent, log_volume, place, variances, with_rank
+from ...target.geometry.coordinates import Coordinates, independent, log_volume, place, variances, with_rank
+from ...target.geometry.pathfinder import LARGE, pathfinder, rank
 from ...target.numpyro.density import constrain, draw_rows, potential, start, unraveller
 from ...target.numpyro.energy import energy
-from ...target.pathfinder import LARGE, pathfinder, rank
 from ...target.sites import Sites, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, of_guide
 from ..optimisation.adam import adam, ended, summary

@@ -15,10 +15,10 @@ import numpy as np
 import numpyro.distributions as dist
 from jax.flatten_util import ravel_pytree
 
-from ...target.newton import mode
+from ...target.geometry.newton import mode
+from ...target.geometry.pathfinder import Energy, lowest
 from ...target.numpyro.density import constrain, potential, start, unraveller
 from ...target.numpyro.energy import energy
-from ...target.pathfinder import Energy, lowest
 from ...target.sites import Sites, check_mode, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, without_steps
 from .layout import real_sites

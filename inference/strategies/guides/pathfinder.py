@@ -1,4 +1,4 @@
-"""Pathfinder as a guide: a mixture of the normals that several paths found (`target.pathfinder`).
+"""Pathfinder as a guide: a mixture of the normals that several paths found (`target.geometry.pathfinder`).
 
 It takes no steps.  Each path counts by the evidence that its ELBO bounds, so that modes of a posterior are weighed
 against each other; k-hat says whether the mixture can stand for the posterior.
@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ...target.coordinates import Coordinates, log_volume, numbers, place, with_rank
+from ...target.geometry.coordinates import Coordinates, log_volume, numbers, place, with_rank
+from ...target.geometry.pathfinder import LARGE, PATHS, Normal, pathfinder, rank
 from ...target.numpyro.density import constrain, potential, start, unraveller
 from ...target.numpyro.energy import energy
-from ...target.pathfinder import LARGE, PATHS, Normal, pathfinder, rank
 from ...target.sites import Sites, check_mode, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, without_steps
 

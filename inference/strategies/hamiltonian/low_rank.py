@@ -18,7 +18,7 @@ from blackjax.adaptation.staged_adaptation import staged_adaptation
 from blackjax.mcmc.metrics import LowRankInverseMassMatrix as Mass
 from jax.flatten_util import ravel_pytree
 
-from ...target.coordinates import Coordinates, place
+from ...target.geometry.coordinates import Coordinates, place
 from ...target.numpyro.density import constrain, potential, unraveller
 from ...target.numpyro.density import start as random_start
 from ...target.sites import Sites, refuse_discrete

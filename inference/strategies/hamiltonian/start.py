@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...target.coordinates import Coordinates, with_rank
-from ...target.pathfinder import Energy, for_sampler, rank
+from ...target.geometry.coordinates import Coordinates, with_rank
+from ...target.geometry.pathfinder import Energy, for_sampler, rank
 from ...target.warm_start import load
 
 PATHFINDER = "pathfinder"

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from numpyro import handlers
 from numpyro.distributions import constraints
 
-from ...target.coordinates import Coordinates, place
+from ...target.geometry.coordinates import Coordinates, place
 from ...target.numpyro.density import constrain, potential, unraveller
 from ...target.numpyro.density import start as random_start
 from ...target.sites import Sites

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pyro.infer import NUTS as PyroNUTS
 
-from ...target.coordinates import Coordinates, place, variances
+from ...target.geometry.coordinates import Coordinates, place, variances
 from ...target.pyro.density import initial, log_density, on_device, refuse_discrete
 from ...target.pyro.energy import energy
 from ...target.sites import Sites, refuse_improper

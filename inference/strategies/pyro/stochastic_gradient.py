@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ....models.ppl import language
-from ...target import pilot
+from ...target.geometry import pilot
 from ...target.moments import Moments, mean_and_sd, no_moments, updated_moments
 from ...target.pyro.density import draw_rows, initial, log_density, on_device, refuse_discrete
 from ...target.pyro.pilot import normals, run

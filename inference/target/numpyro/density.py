@@ -67,7 +67,11 @@ def start_and_constrain(model: Callable, sites: Sites, x: Any, y: Any) -> tuple[
 def unraveller(model: Callable, sites: Sites, x: Any, y: Any) -> Callable:
     """The map from flat unconstrained numbers (n,) to the sites of a program, in the order of `ravel_pytree`."""
     like = jax.eval_shape(lambda: start(model, sites, jax.random.PRNGKey(0), x, y))
-    return ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like))[1]
+    return ravel_pytree(jax.tree.map(_zeros, like))[1]
+
+
+def _zeros(like: Any) -> Any:
+    return jnp.zeros(like.shape, jax.dtypes.canonicalize_dtype(like.dtype))  # traced in double, called in single
 
 
 def unconstrained_draws(model: Callable, sites: Sites, path: str, x: Any, y: Any) -> np.ndarray:

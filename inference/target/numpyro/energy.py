@@ -1,4 +1,4 @@
-"""The energy of a NumPyro program in double precision, for what runs in NumPy (`..pathfinder`)."""
+"""The energy of a NumPyro program in double precision, for what runs in NumPy (`..geometry.pathfinder`)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ....models.ppl.compiled import kept
-from ..pathfinder import ROWS, Energy
+from ..geometry.pathfinder import ROWS, Energy
 from ..sites import Sites
 from .density import potential, start, unraveller
 

@@ -1,4 +1,4 @@
-"""The pilot in JAX: see `..pilot`."""
+"""The pilot in JAX: see `..geometry.pilot`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import pilot
+from ..geometry import pilot
 from .density import draw_rows
 
 

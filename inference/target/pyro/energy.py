@@ -1,4 +1,4 @@
-"""The energy of a Pyro program in double precision, for what runs in NumPy (`..pathfinder`)."""
+"""The energy of a Pyro program in double precision, for what runs in NumPy (`..geometry.pathfinder`)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..pathfinder import ROWS, Energy
+from ..geometry.pathfinder import ROWS, Energy
 from .density import initial, log_density, untouched
 
 

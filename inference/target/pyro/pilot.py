@@ -1,11 +1,11 @@
-"""The pilot in torch: see `..pilot`."""
+"""The pilot in torch: see `..geometry.pilot`."""
 
 from collections.abc import Callable
 
 import torch
 
 from ....models.ppl import language
-from .. import pilot
+from ..geometry import pilot
 from .density import draw_rows
 
 

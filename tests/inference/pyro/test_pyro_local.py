@@ -23,10 +23,10 @@ from noisezoo.inference.strategies.guides import normals
 from noisezoo.inference.strategies.guides.layout import layout as numpyro_layout
 from noisezoo.inference.strategies.guides.local import Local
 from noisezoo.inference.strategies.nuts import NUTS
+from noisezoo.inference.strategies.optimisation.schedule import falling
 from noisezoo.inference.strategies.parse import svi
 from noisezoo.inference.strategies.pyro.guides import elbo as pyro_elbo
 from noisezoo.inference.strategies.pyro.guides import flipout, local
-from noisezoo.inference.strategies.pyro.svi import rate
 from noisezoo.inference.strategies.sgld import SGLD
 from noisezoo.inference.target.numpyro import density as numpyro_density
 from noisezoo.inference.target.pyro import density
@@ -324,9 +324,11 @@ def test_learning_rate_is_that_of_numpyro(steps):
     half, config = steps // 2, svi(steps=steps, lr=0.3)
     theirs = optax.linear_schedule(config.lr, 0.0, max(steps - half, 1), half)
     for t in range(steps + 1):
-        assert config.lr * rate(config)(t) == pytest.approx(float(theirs(t)), abs=1e-6)
-    assert [rate(svi(steps=steps, decay=0.0))(t) for t in range(steps + 1)] == (steps + 1) * [1.0]
-    assert rate(svi(steps=100, decay=0.2))(80) == 1.0 and rate(svi(steps=100, decay=0.2))(90) == pytest.approx(0.5)
+        assert config.lr * falling(config, t) == pytest.approx(float(theirs(t)), abs=1e-6)
+    assert [falling(svi(steps=steps, decay=0.0), t) for t in range(steps + 1)] == (steps + 1) * [1.0]
+    assert falling(svi(steps=100, decay=0.2), 80) == 1.0 and falling(svi(steps=100, decay=0.2), 90) == pytest.approx(
+        0.5
+    )
 
 
 def test_first_step_of_adam_is_the_learning_rate(digits):

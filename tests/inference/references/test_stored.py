@@ -40,7 +40,7 @@ def test_a_file_that_was_changed_is_refused(ridge, tmp_path):
     content = json.loads(path.read_text())
     content["quantities"]["f"]["mean"][0] += 1.0
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="was changed since it was written; install noisezoo again"):
+    with pytest.raises(ValueError, match="was changed since it was written; install the package again"):
         load("diabetes-ridge", tmp_path)
     path.write_text(path.read_text()[:-100])
     with pytest.raises(ValueError, match="not whole"):

@@ -90,9 +90,7 @@ def test_a_sealed_fit_that_lacks_a_part_is_one_sentence(made, what):
     elif name:
         tree[name] = xr.DataTree(group)
     changed(made, sha256=datatree.save(tree, made / "svi.nc"))
-    with pytest.raises(
-        ValueError, match=f"svi.nc is not a fit as noisezoo writes it: it lacks {what}; run the fit again$"
-    ):
+    with pytest.raises(ValueError, match=f"svi.nc is not a whole fit: it lacks {what}; run the fit again$"):
         run.report_again(made)
 
 

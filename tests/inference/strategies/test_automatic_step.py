@@ -12,8 +12,8 @@ from noisezoo.inference.driver.fit import fit
 from noisezoo.inference.judging.convergence import convergence
 from noisezoo.inference.judging.datatree import to_datatree
 from noisezoo.inference.judging.diagnose import diagnose
-from noisezoo.inference.judging.distance import step_bias
 from noisezoo.inference.judging.predict import predict
+from noisezoo.inference.judging.sampler.step_bias import step_bias
 from noisezoo.inference.judging.verdict import verdict
 from noisezoo.inference.strategies.sghmc import SGHMC
 from noisezoo.inference.strategies.sgld import SGLD

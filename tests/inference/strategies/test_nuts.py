@@ -11,7 +11,7 @@ from noisezoo.inference.judging.datatree import save, to_datatree
 from noisezoo.inference.strategies.hamiltonian.start import covariance, of_draws
 from noisezoo.inference.strategies.nuts import NUTS
 from noisezoo.inference.strategies.parse import svi
-from noisezoo.inference.target.coordinates import place, variances
+from noisezoo.inference.target.geometry.coordinates import place, variances
 from noisezoo.models import likelihoods, noises
 from noisezoo.models.networks import mlp
 from noisezoo.models.ppl import ppl

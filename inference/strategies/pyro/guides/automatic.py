@@ -10,8 +10,8 @@ import torch
 from pyro.infer import autoguide
 from torch.distributions import constraints, kl_divergence
 
-from ....target.coordinates import Coordinates, independent, log_volume, place, variances, with_rank
-from ....target.pathfinder import LARGE, pathfinder, rank
+from ....target.geometry.coordinates import Coordinates, independent, log_volume, place, variances, with_rank
+from ....target.geometry.pathfinder import LARGE, pathfinder, rank
 from ....target.pyro.density import draw_rows, initial, log_density, on_device, refuse_discrete
 from ....target.pyro.energy import energy, flatten, unflatten
 from ....target.sites import Sites, refuse_pays_only
@@ -124,8 +124,10 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
 
 
 def _autoguide(name: str, program: Callable, size: int) -> Any:
-    scale = {"num_transforms": 3} if name == "flow" else {"init_scale": 1.0}  # as many as NumPyro's flow has
-    return AUTOGUIDES[name](program, init_loc_fn=autoguide.init_to_value(values={"u": torch.zeros(size)}), **scale)
+    if name == "flow":
+        return AUTOGUIDES[name](program, num_transforms=3)  # as many as NumPyro's flow has
+    start = autoguide.init_to_value(values={"u": torch.zeros(size)})
+    return AUTOGUIDES[name](program, init_loc_fn=start, init_scale=1.0)
 
 
 def _draw(law: Any) -> tuple[Any, Any]:

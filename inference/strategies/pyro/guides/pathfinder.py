@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ....target.coordinates import Coordinates, place
-from ....target.pathfinder import pathfinder, rank
+from ....target.geometry.coordinates import Coordinates, place
+from ....target.geometry.pathfinder import pathfinder, rank
 from ....target.pyro.density import initial, log_density, on_device
 from ....target.pyro.energy import energy, flatten, unflatten
 from ....target.sites import Sites, check_mode

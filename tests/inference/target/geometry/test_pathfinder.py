@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from noisezoo.inference.target.coordinates import (
+from noisezoo.inference.target.geometry.coordinates import (
     Coordinates,
     independent,
     log_volume,
@@ -11,7 +11,7 @@ from noisezoo.inference.target.coordinates import (
     variances,
     with_rank,
 )
-from noisezoo.inference.target.pathfinder import (
+from noisezoo.inference.target.geometry.pathfinder import (
     DENSE,
     MEMORY,
     Energy,

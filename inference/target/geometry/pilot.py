@@ -16,7 +16,7 @@ them, and the variance of minibatch gradients, are what the pilot finds.
 import math
 from typing import Any, NamedTuple
 
-from .moments import Moments, all_updated, mean_and_sd, no_moments
+from ..moments import Moments, all_updated, mean_and_sd, no_moments
 
 ENDS = (50, 100, 200, 300)  # steps at which a window ends with new scales
 STEPS = 500  # of the pilot
