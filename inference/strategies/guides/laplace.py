@@ -18,7 +18,7 @@ from jax.flatten_util import ravel_pytree
 from ...target.geometry.newton import mode
 from ...target.geometry.pathfinder import Energy, lowest
 from ...target.numpyro.density import constrain, potential, start, unraveller
-from ...target.numpyro.energy import energy
+from ...target.numpyro.energy import energy, energy_at
 from ...target.sites import Sites, check_mode, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, without_steps
 from .layout import real_sites
@@ -69,7 +69,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
         parts = normal(energy(model, sites, key, x, y, None))
         found = State(*(jnp.asarray(part, state.mode.dtype) for part in parts))
-        check_mode("svi with guide laplace", potential(model, unraveller(model, sites, x, y)(found.mode), x, y))
+        check_mode("svi with guide laplace", energy_at(model, sites, found.mode, x, y))
         return found
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:

@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from ...target.geometry.coordinates import Coordinates, log_volume, numbers, place, with_rank
 from ...target.geometry.pathfinder import LARGE, PATHS, Normal, pathfinder, rank
 from ...target.numpyro.density import constrain, potential, start, unraveller
-from ...target.numpyro.energy import energy
+from ...target.numpyro.energy import energy, energy_at
 from ...target.sites import Sites, check_mode, refuse_discrete, refuse_pays_only
 from ..algorithm import Algorithm, without_steps
 
@@ -49,8 +49,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
         found = mixture(pathfinder(energy(model, sites, key, x, y, None), key), rank(sites.size))
         new = State(*jax.tree.map(lambda part, like: jnp.asarray(part, like.dtype), found, tuple(state)))
-        z = unraveller(model, sites, x, y)(new.coordinates.loc[0])
-        check_mode("svi with guide pathfinder", potential(model, z, x, y))
+        check_mode("svi with guide pathfinder", energy_at(model, sites, new.coordinates.loc[0], x, y))
         return new
 
     def draw(key: Any, state: State, x: Any, y: Any) -> tuple[dict, dict]:

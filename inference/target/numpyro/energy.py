@@ -34,6 +34,17 @@ def energy(model: Callable, sites: Sites, seed: int, x: Any, y: Any, most: int |
     return Energy(lambda path: starting(np.asarray([seed, path], np.uint32)), *others)
 
 
+def energy_at(model: Callable, sites: Sites, flat: Any, x: Any, y: Any) -> Any:
+    """-log p(z, y given x) at a flat z, in the precision of these."""
+    return _energy_at(model, sites.latent)(flat, x, y)
+
+
+@kept
+def _energy_at(model: Callable, latent: tuple[str, ...]) -> Callable:
+    sites = Sites(latent, ())
+    return jax.jit(lambda flat, x, y: potential(model, unraveller(model, sites, x, y)(flat), x, y))
+
+
 def double(a: Any) -> Any:
     """An array in double precision, if it is of floating type; under ``jax.enable_x64``."""
     return jnp.asarray(np.asarray(a), float if jnp.issubdtype(a.dtype, jnp.floating) else a.dtype)

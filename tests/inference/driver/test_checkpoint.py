@@ -107,7 +107,8 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(words, tmp_pa
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     killer = Killer(monkeypatch)
     while True:
-        killer.left, killer.hard, killer.dead = moments.randint(1, 200), kills % 2 == 0, False
+        most = 20 if "pathfinder" in words or "laplace" in words else 200  # they have no steps
+        killer.left, killer.hard, killer.dead = moments.randint(1, most), kills % 2 == 0, False
         try:
             found = fit(program(words), config(words), X, Y, seed=3, progress=False, checkpoint=path)
             break

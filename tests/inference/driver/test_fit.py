@@ -127,7 +127,7 @@ def test_the_draws_of_a_warmup_stay_where_they_are():
 
 
 def test_loss_history_falls():
-    history = fit(model(), svi(steps=3000), X, Y, progress=False).history
+    history = fit(model(), svi(guide="local", steps=3000), X, Y, progress=False).history
     assert history["loss"].shape == (1, 100)
     assert history["step"][0, -1] == 3000
     assert history["loss"][0, -10:].mean() < history["loss"][0, 0] - 10

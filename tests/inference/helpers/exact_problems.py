@@ -155,7 +155,8 @@ STRATEGIES = {
     "sghmc automatic minibatch": Row(SGHMC(**{**MINI, "warmup": 4000}), None, 0.15, 0.15),
     "sgnht automatic": Row(SGNHT(**{**LONG, "thin": 20, "warmup": 2000}), None, 0.12, 0.12, temperatures=TWO),
     "sgnht automatic minibatch": Row(SGNHT(**{**MINI, "warmup": 4000}), None, 0.15, 0.15),
-    "svi laplace": Row(svi(guide="laplace", steps=1200, lr=0.02, draws=500), "same", 0.1, 0.05),
+    "svi laplace": Row(svi(guide="laplace", draws=500), "same", 0.1, 0.05),
+    "svi pathfinder": Row(svi(guide="pathfinder", draws=500), "same", 0.1, 0.06),
     "svi full_rank": Row(
         svi(guide="full_rank", steps=3000, particles=4, draws=500),
         svi(guide="full_rank", steps=2500, lr=0.02, draws=300),

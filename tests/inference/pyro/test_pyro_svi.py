@@ -64,7 +64,8 @@ def test_every_guide_runs_on_a_network(guide, batch_size):
     assert set(draws) == names
     assert draws["layer0.weight"].shape == (1, 3, 2, 3) and draws["precision"].shape == (1, 3)
     assert all(np.isfinite(values).all() for values in draws.values())
-    assert set(stats) == ({"log_p", "log_q"} if guide in ("mean_field", "low_rank", "full_rank", "flow") else set())
+    with_density = ("mean_field", "low_rank", "full_rank", "flow", "pathfinder")
+    assert set(stats) == ({"log_p", "log_q"} if guide in with_density else set())
 
 
 def test_chains_do_not_share_parameters():
