@@ -26,7 +26,7 @@ NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebo
 demo: $(RUN_READY)
 	rm -rf runs/demo
 	$(BIN)/noisezoo compare regularised_half_cauchy --data diabetes \
-	  --with svi,nuts:warmup=500,draws=500,sgld:step_size=0.1,thin=100 --out runs/demo
+	  --with svi,nuts:warmup=500,draws=500,sghmc --out runs/demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal

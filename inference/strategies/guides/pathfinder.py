@@ -47,7 +47,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         return State(jax.tree.map(lambda part: jnp.stack(PATHS * [part]), parts), jnp.zeros(PATHS))
 
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
-        found = mixture(pathfinder(energy(model, sites, key, x, y, None), key), rank(sites.size))
+        found = mixture(pathfinder(energy(model, sites, key, x, y, None), key, PATHS), rank(sites.size))
         new = State(*jax.tree.map(lambda part, like: jnp.asarray(part, like.dtype), found, tuple(state)))
         check_mode("svi with guide pathfinder", energy_at(model, sites, new.coordinates.loc[0], x, y))
         return new

@@ -19,6 +19,7 @@ from .coordinates import Coordinates, independent, log_volume, place
 
 PATHS = 4
 ITERATIONS, MEMORY = 1000, 12  # of L-BFGS: steps at most, and how many of them make its Hessian
+FEW_ITERATIONS = 200  # for more than `DENSE` numbers, where the best normal lies long before the end of a path
 DRAWS, POLISHING = 16, 64  # draws that tell the ELBO of a point of a path, and of a Newton step
 POINTS = 12  # of a path that are looked at, at most
 DENSE = 256  # latent numbers whose Hessian is computed
@@ -54,8 +55,12 @@ class Normal(NamedTuple):
 KHAT, WEIGHTS = 0.7, 512  # above it a normal does not stand for the posterior (Vehtari et al. 2024); draws that tell
 
 
-def pathfinder(energy: Energy, seed: int, paths: int = PATHS) -> list[Normal]:
-    """One normal for each path that found a finite ELBO, the best one first."""
+def pathfinder(energy: Energy, seed: int, paths: int | None = None) -> list[Normal]:
+    """One normal for each path that found a finite ELBO, the best one first.
+
+    `paths` is how many there are, by default `PATHS`, and one where the Hessian is too large to polish its normal.
+    """
+    paths = paths or (PATHS if energy.start(0).size <= DENSE else 1)
     found = [_path(energy, np.random.default_rng([seed, path]), energy.start(path)) for path in range(paths)]
     return sorted((normal for normal in found if np.isfinite(normal.elbo)), key=lambda normal: -normal.elbo)
 
@@ -103,7 +108,7 @@ def _path(energy: Energy, rng: np.random.Generator, first: np.ndarray) -> Normal
     """The normal of the highest ELBO along one path, polished if it is small."""
     small = first.size <= DENSE
     unit = _unit(energy.hessian(first)) if small else np.ones(first.size)
-    points, gradients = _descent(energy, first, unit)
+    points, gradients = _descent(energy, first, unit, ITERATIONS if small else FEW_ITERATIONS)
     noise = rng.standard_normal((DRAWS, first.size))
     best = Normal(Coordinates(first, np.ones(first.size), np.zeros((first.size, 0)), np.ones(0)), -np.inf)
     alpha = np.ones(first.size)
@@ -119,7 +124,9 @@ def _path(energy: Energy, rng: np.random.Generator, first: np.ndarray) -> Normal
     return _polished(energy, rng, best) if small and np.isfinite(best.elbo) else best
 
 
-def _descent(energy: Energy, first: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _descent(
+    energy: Energy, first: np.ndarray, unit: np.ndarray, iterations: int = ITERATIONS
+) -> tuple[np.ndarray, np.ndarray]:
     """The points (steps, n) of an L-BFGS path, in units of `unit`, and the gradients there."""
     points, gradients, seen = [], [], {}
 
@@ -137,7 +144,7 @@ def _descent(energy: Energy, first: np.ndarray, unit: np.ndarray) -> tuple[np.nd
 
     value(first / unit)
     keep(first / unit)
-    options = {"maxiter": ITERATIONS, "maxcor": MEMORY, "ftol": 1e-11, "gtol": 1e-6, "maxls": 50}
+    options = {"maxiter": iterations, "maxcor": MEMORY, "ftol": 1e-11, "gtol": 1e-6, "maxls": 50}
     with threadpool_limits(1):  # threads for matrices this small wait for one another
         minimize(value, points[0], method="L-BFGS-B", jac=True, callback=keep, options=options)
     return np.array(points), np.array(gradients)

@@ -11,7 +11,7 @@ from pyro.infer import autoguide
 from torch.distributions import constraints, kl_divergence
 
 from ....target.geometry.coordinates import Coordinates, independent, log_volume, place, variances, with_rank
-from ....target.geometry.pathfinder import LARGE, pathfinder, rank
+from ....target.geometry.pathfinder import DENSE, LARGE, pathfinder, rank
 from ....target.pyro.density import draw_rows, initial, log_density, on_device, refuse_discrete
 from ....target.pyro.energy import energy, flatten, unflatten
 from ....target.sites import Sites, refuse_pays_only
@@ -63,7 +63,11 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         return State(guide, params, adam, coordinates, like, transforms)
 
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
-        found = pathfinder(energy(model, key % 2**32, x, y), key, PATHS) if sites.size <= LARGE else []
+        found = (
+            pathfinder(energy(model, key % 2**32, x, y), key, PATHS if sites.size <= DENSE else 1)
+            if sites.size <= LARGE
+            else []
+        )
         if not found:
             return state
         best = found[0].coordinates

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ....target.geometry.coordinates import Coordinates, place
-from ....target.geometry.pathfinder import pathfinder, rank
+from ....target.geometry.pathfinder import PATHS, pathfinder, rank
 from ....target.pyro.density import initial, log_density, on_device
 from ....target.pyro.energy import energy, flatten, unflatten
 from ....target.sites import Sites, check_mode
@@ -35,7 +35,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
 
     @on_device
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
-        stacked, log_weights = mixture(pathfinder(energy(model, key, x, y, None), key), rank(sites.size))
+        stacked, log_weights = mixture(pathfinder(energy(model, key, x, y, None), key, PATHS), rank(sites.size))
         like = flatten(state.like)
         components = [
             Coordinates(*(torch.as_tensor(part).to(like) for part in own)) for own in zip(*stacked, strict=True)
