@@ -23,6 +23,7 @@ from typing import Any, ClassVar, NamedTuple
 import blackjax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from blackjax.adaptation.mclmc_adaptation import MCLMCAdaptationState as Tuned
 from blackjax.mcmc import adjusted_mclmc_dynamic
 from jax.flatten_util import ravel_pytree
@@ -135,7 +136,7 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
         if config.mass != "unit" and sites.size <= LARGE:
             best = for_sampler(energy(model, sites, key, x, y), key)
             if best is not None:
-                best = with_rank(jnp, independent(best) if config.mass == "diagonal" else best, columns)
+                best = with_rank(np, independent(best) if config.mass == "diagonal" else best, columns)
                 coordinates = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), best, coordinates)
         tune = _tuning(model, sites.latent, config)
         for attempt in range(TRIES):

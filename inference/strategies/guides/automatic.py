@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax.flatten_util import ravel_pytree
@@ -113,7 +114,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         if not found:
             return state
         best = found[0].coordinates
-        best = with_rank(jnp, independent(best) if columns == 0 else best, columns)
+        best = with_rank(np, independent(best) if columns == 0 else best, columns)
         return state._replace(coordinates=jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), best, state.coordinates))
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:

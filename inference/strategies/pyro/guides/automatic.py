@@ -48,7 +48,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     columns = rank(sites.size) if config.guide.name in CORRELATED else 0
 
     def program(*_: Any) -> None:
-        pyro.sample("u", dist.ImproperUniform(constraints.real_vector, (), (sites.size,)))
+        pyro.sample("u", dist.Normal(torch.zeros(sites.size), 1.0).to_event(1).mask(False))
 
     @on_device
     def init(key: int, x: Any, y: Any) -> State:
@@ -58,7 +58,8 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         guide = _autoguide(config.guide.name, program, z.numel())
         with pyro.get_param_store().scope() as params:
             guide()
-        leaves = list(params["params"].values())
+            log_density(model, transforms, like, x, y)  # the program may have values to learn too
+        leaves = list({id(leaf): leaf for leaf in params["params"].values()}.values())  # a flow shares some
         adam = Adam(config, leaves, _distance(guide, params, leaves, sites.size))
         return State(guide, params, adam, coordinates, like, transforms)
 
