@@ -122,6 +122,7 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
     def log_density(coordinates: Coordinates, x: Any, y: Any) -> Callable:
         return lambda u: -potential(model, unraveller(model, sites, x, y)(place(coordinates, u)), x, y)
 
+    @jax.jit
     def state_of(key: Any, u: Any, tuned: Tuned, coordinates: Coordinates, x: Any, y: Any) -> State:
         chain = first_chain(u, log_density(coordinates, x, y), key)
         return State(chain, tuned, coordinates, jnp.zeros(()), jnp.ones(()), jnp.zeros((), int))

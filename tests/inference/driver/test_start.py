@@ -20,7 +20,8 @@ FAR = (1e20 * X[:, 0]).astype(np.float32)  # its square is infinite in single pr
 MODEL = gaussian(mlp(), normal())
 SHORT = {"warmup": 20, "draws": 5, "chains": 2}
 SAMPLERS = [NUTS(**SHORT), SGLD(**SHORT), SGHMC(**SHORT), SGNHT(**SHORT)]
-GUIDES = [svi(guide=name, steps=20, draws=5) for name in ("map", "mean_field", "laplace", "local", "flipout")]
+# Not laplace and pathfinder, which look for the mode in double precision, and find it.
+GUIDES = [svi(guide=name, steps=20, draws=5) for name in ("map", "mean_field", "local", "flipout")]
 
 
 def arrays(language, y=FAR):
