@@ -98,15 +98,14 @@ class MCLMC:
 
 
 class State(NamedTuple):
-    """BlackJAX's chain, what was tuned, the coordinates it moves in, and the last step: the change of its energy, how
-    likely it was accepted, and the steps of the integrator in it."""
+    """BlackJAX's chain, what was tuned, the coordinates it moves in, and of the last step the change of its energy and
+    how likely it was accepted."""
 
     chain: Any
     tuned: Tuned
     coordinates: Coordinates
     energy_change: Any
     acceptance: Any
-    n_steps: Any
 
 
 def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
@@ -125,7 +124,7 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
     @jax.jit
     def state_of(key: Any, u: Any, tuned: Tuned, coordinates: Coordinates, x: Any, y: Any) -> State:
         chain = first_chain(u, log_density(coordinates, x, y), key)
-        return State(chain, tuned, coordinates, jnp.zeros(()), jnp.ones(()), jnp.zeros((), int))
+        return State(chain, tuned, coordinates, jnp.zeros(()), jnp.ones(()))
 
     def init(key: Any, x: Any, y: Any) -> State:
         z = ravel_pytree(start(model, sites, key, x, y))[0]
@@ -159,7 +158,7 @@ def algorithm(config: MCLMC, model: Callable, sites: Sites) -> Algorithm:
         stats = {
             "lp": jnp.where(jnp.isfinite(state.energy_change), state.chain.logdensity, jnp.nan),
             "energy_change": state.energy_change,
-            "n_steps": GRADIENTS * thin * state.n_steps,
+            "n_steps": jnp.asarray(GRADIENTS * thin * (_length(state.tuned) if config.adjusted else 1), int),
             "step_size": state.tuned.step_size,
             "L": state.tuned.L,
         }
@@ -185,12 +184,11 @@ def _kernel(adjusted: bool) -> tuple[Callable, Callable]:
         def move(key: Any, chain: Any, log_density: Callable, tuned: Tuned) -> tuple[Any, dict]:
             chain, info = unadjusted(key, chain, log_density, tuned.inverse_mass_matrix, tuned.L, tuned.step_size)
             change = jnp.where(info.nonans, info.energy_change, jnp.nan)
-            return chain, {"energy_change": change, "n_steps": jnp.ones((), int)}
+            return chain, {"energy_change": change}
 
         return move, blackjax.mclmc.init
 
-    lengths = adjusted_mclmc_dynamic.make_random_trajectory_length_fn(True)
-    dynamic = adjusted_mclmc_dynamic.build_kernel(integration_steps_fn=lengths)
+    dynamic = _trajectories()
 
     def jump(key: Any, chain: Any, log_density: Callable, tuned: Tuned) -> tuple[Any, dict]:
         chain, info = dynamic(
@@ -199,12 +197,22 @@ def _kernel(adjusted: bool) -> tuple[Callable, Callable]:
             log_density,
             tuned.step_size,
             inverse_mass_matrix=tuned.inverse_mass_matrix,
-            integration_steps_params=(tuned.L / tuned.step_size,),
+            integration_steps_params=(_length(tuned),),
         )
-        said = {"energy_change": jnp.zeros(()), "acceptance": info.acceptance_rate}
-        return chain, {**said, "n_steps": info.num_integration_steps}
+        return chain, {"energy_change": jnp.zeros(()), "acceptance": info.acceptance_rate}
 
     return jump, adjusted_mclmc_dynamic.init
+
+
+def _trajectories() -> Callable:
+    """BlackJAX's adjusted kernel, whose trajectories are of random length."""
+    lengths = adjusted_mclmc_dynamic.make_random_trajectory_length_fn(True)
+    return adjusted_mclmc_dynamic.build_kernel(integration_steps_fn=lengths)
+
+
+def _length(tuned: Tuned) -> Any:
+    """The mean number of steps of the integrator in a trajectory."""
+    return tuned.L / tuned.step_size
 
 
 @kept
@@ -244,11 +252,8 @@ def _tuning(model: Callable, latent: tuple[str, ...], config: MCLMC) -> Callable
         chain, tuned = jax.lax.fori_loop(0, rounds, unadjusted, (chain, _untuned(u.size)))
         if not config.adjusted:
             return chain.position, tuned
-        jump = adjusted_mclmc_dynamic.build_kernel(
-            integration_steps_fn=adjusted_mclmc_dynamic.make_random_trajectory_length_fn(True)
-        )
         chain, tuned, _ = blackjax.adjusted_mclmc_find_L_and_step_size(
-            jump,
+            _trajectories(),
             log_density,
             config.warmup // ROUNDS,
             adjusted_mclmc_dynamic.init(chain.position, log_density, key),

@@ -91,7 +91,7 @@ def adam(config: Any, distance: Distance | None) -> optax.GradientTransformation
         moved = jax.tree.map(lambda a, p, u: jnp.where(settled, a - p, u), average, params, updates)
         return moved, state._replace(
             since=jnp.where(settled, 0, state.since),
-            window=jnp.where(settled, first_window(config.lr / lr).astype(jnp.int32), 2 * state.window),
+            window=jnp.where(settled, jnp.round(first_window(config.lr / lr)).astype(jnp.int32), 2 * state.window),
             lr=lr,
             before=jax.tree.map(lambda a, b: jnp.where(settled, a, b), average, state.before),
             rhat=rhat,

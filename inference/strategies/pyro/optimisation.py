@@ -82,5 +82,5 @@ class Adam:
             self.change = self._distance(self._before, average) ** 0.5
         self.converged = self.change < tolerance and drift < ACCURATE * tolerance
         self.lr = self.lr if self.converged else self.lr / FACTOR
-        self._before, self.since, self.window = average, 0, int(first_window(self._config.lr / self.lr))
+        self._before, self.since, self.window = average, 0, round(first_window(self._config.lr / self.lr))
         torch.nn.utils.vector_to_parameters(average, self._parameters)

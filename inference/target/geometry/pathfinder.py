@@ -27,6 +27,7 @@ ROWS = 10_000  # that a path sees, at most: they tell the scales, and the place 
 LARGE = 20_000  # latent numbers beyond which there is no path
 NEWTON = 20  # steps at most
 SETTLED = 1e-3  # nats that a Newton step must gain to be followed by another
+KHAT, WEIGHTS = 0.7, 512  # above it a normal does not stand for the posterior (Vehtari et al. 2024); draws that tell
 FAR = 1e100  # nats, in place of an energy that is not finite
 
 
@@ -50,9 +51,6 @@ class Normal(NamedTuple):
 
     coordinates: Coordinates
     elbo: float
-
-
-KHAT, WEIGHTS = 0.7, 512  # above it a normal does not stand for the posterior (Vehtari et al. 2024); draws that tell
 
 
 def pathfinder(energy: Energy, seed: int, paths: int | None = None) -> list[Normal]:
