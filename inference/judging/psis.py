@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..driver.result import LAST, last_elbo
-
-KHAT = 0.7  # Vehtari et al. (2024)
-TAIL = 6  # importance weights at least to fit a Pareto tail to: its first quartile is not its least
-EQUAL = 0.1  # range of log weights, in nats, within which they are equal to rounding (log joints are float32)
+from ..target.geometry.importance import KHAT, khat
 
 
 def loo(tree: Any) -> dict[str, float]:
@@ -20,7 +17,7 @@ def loo(tree: Any) -> dict[str, float]:
     if tree.attrs["prior_note"] or "log_likelihood" not in tree.children:  # no posterior, or too large to keep
         return {}
     stats = tree.children.get("sample_stats", {})
-    if "log_q" in stats and not np.isfinite(_khat(_log_weights(stats).ravel())):
+    if "log_q" in stats and not np.isfinite(khat(_log_weights(stats).ravel())):
         return {}  # weights of which one outweighs all others tell nothing; nor does the k of any row
     with warnings.catch_warnings():  # the share of high Pareto k has a column of its own
         warnings.simplefilter("ignore")
@@ -56,7 +53,7 @@ def guide(tree: Any) -> dict[str, float]:
     return {
         "elbo": float(ratio.mean()),
         "elbo_se": _error(ratio),
-        "khat": max(_khat(chain) for chain in ratio),
+        "khat": max(khat(chain) for chain in ratio),
     }  # a chain is a guide of its own
 
 
@@ -70,19 +67,3 @@ def _log_weights(stats: Any) -> np.ndarray:
     """log p - log q of every draw (chain, draw)."""
     with np.errstate(invalid="ignore"):  # infinite less infinite
         return stats["log_p"].values.astype(np.float64) - stats["log_q"].values
-
-
-def _khat(log_weights: np.ndarray) -> float:
-    """Pareto k of importance weights; 0 where they are equal to rounding, infinite where no tail can be fitted to them:
-    one draw outweighs all others, there are too few, or a density is not finite."""
-    array_stats: Any = import_module("arviz_stats.base").array_stats
-    if len(log_weights) < 5 * TAIL:  # the tail is a fifth of so few
-        return np.inf
-    try:
-        with np.errstate(divide="raise", invalid="raise", over="raise"):
-            if np.ptp(log_weights) < EQUAL:
-                return 0.0
-            k = float(array_stats.psislw(-log_weights)[1])  # psislw takes the negative, as in leave-one-out
-    except (ArithmeticError, ValueError):
-        return np.inf
-    return k if np.isfinite(k) else np.inf

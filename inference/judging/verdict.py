@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..target.geometry.importance import KHAT
 from .convergence import EBFMI, ESS, RHAT, not_converged
-from .psis import KHAT
 from .sampler.funnel import funnel
 
 DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them

@@ -8,14 +8,14 @@ Source: Zhang, Carpenter, Gelman & Vehtari (2022), algorithms 1 to 4.
 """
 
 from collections.abc import Callable
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from .coordinates import Coordinates, independent, log_volume, place
+from .importance import KHAT, khat
 
 PATHS = 4
 ITERATIONS, MEMORY = 1000, 12  # of L-BFGS: steps at most, and how many of them make its Hessian
@@ -27,7 +27,7 @@ ROWS = 10_000  # that a path sees, at most: they tell the scales, and the place 
 LARGE = 20_000  # latent numbers beyond which there is no path
 NEWTON = 20  # steps at most
 SETTLED = 1e-3  # nats that a Newton step must gain to be followed by another
-KHAT, WEIGHTS = 0.7, 512  # above it a normal does not stand for the posterior (Vehtari et al. 2024); draws that tell
+WEIGHTS = 512  # draws that tell whether a normal can stand for the posterior
 FAR = 1e100  # nats, in place of an energy that is not finite
 
 
@@ -74,16 +74,7 @@ def for_sampler(energy: Energy, seed: int) -> Coordinates | None:
         return None
     best = found[0].coordinates
     noise = np.random.default_rng([seed, len(found)]).standard_normal((WEIGHTS, best.loc.size))
-    return best if _khat(_log_ratios(energy, best, noise)) < KHAT else independent(best)
-
-
-def _khat(log_weights: np.ndarray) -> float:
-    """Pareto k of importance weights (Vehtari et al. 2024); infinite where they have no tail."""
-    array_stats: Any = import_module("arviz_stats.base").array_stats  # slow to import
-    if not np.isfinite(log_weights).all():
-        return np.inf
-    with np.errstate(all="ignore"):
-        return float(np.nan_to_num(array_stats.psislw(-log_weights)[1], nan=0.0, posinf=np.inf))
+    return best if khat(_log_ratios(energy, best, noise)) < KHAT else independent(best)
 
 
 def lowest(energy: Energy, paths: int = PATHS) -> np.ndarray:

@@ -27,9 +27,9 @@ from noisezoo.inference.judging.accuracy import calibration_error
 from noisezoo.inference.judging.datatree import to_datatree
 from noisezoo.inference.judging.diagnose import diagnose
 from noisezoo.inference.judging.distance import Moments
-from noisezoo.inference.judging.psis import EQUAL, _khat
 from noisezoo.inference.judging.verdict import verdict
 from noisezoo.inference.sparsity import evaluation
+from noisezoo.inference.target.geometry.importance import EQUAL, khat
 from scipy.stats import multivariate_normal, norm
 
 FOUND = exact_data()
@@ -207,10 +207,10 @@ def test_k_hat_tells_a_guide_that_is_too_narrow_from_one_that_is_too_wide():
 def test_k_hat_of_equal_weights_is_zero_and_of_nearly_equal_ones_small():
     """Log joints are rounded to single precision, so that the exact log weights of an exact guide are not equal."""
     rng = np.random.default_rng(0)
-    assert _khat(np.full(1000, -1234.5)) == 0
-    assert _khat(np.full(1000, -1234.5) + rng.uniform(0, 0.9 * EQUAL, 1000)) == 0
-    assert _khat((-1234.5 + rng.normal(0, 1e-4, 1000)).astype(np.float32)) == 0  # many ties
-    assert _khat(rng.normal(0, 0.3, 1000)) < 0.3
+    assert khat(np.full(1000, -1234.5)) == 0
+    assert khat(np.full(1000, -1234.5) + rng.uniform(0, 0.9 * EQUAL, 1000)) == 0
+    assert khat((-1234.5 + rng.normal(0, 1e-4, 1000)).astype(np.float32)) == 0  # many ties
+    assert khat(rng.normal(0, 0.3, 1000)) < 0.3
 
 
 @pytest.mark.parametrize("shape", [0.2, 0.5, 0.9, 1.5])
@@ -218,7 +218,7 @@ def test_k_hat_is_the_shape_of_pareto_weights(shape):
     """Weights (1 - u)^-k have the tail index k; the fit shrinks it to 1/2 as if it had 10 more draws than its tail."""
     u = np.random.default_rng(0).uniform(size=40_000)
     tail = 3 * 200
-    assert _khat(-shape * np.log1p(-u)) == pytest.approx((tail * shape + 10 * 0.5) / (tail + 10), abs=0.12)
+    assert khat(-shape * np.log1p(-u)) == pytest.approx((tail * shape + 10 * 0.5) / (tail + 10), abs=0.12)
 
 
 @pytest.mark.parametrize("excess", [800.0, 5000.0, 1e6])
@@ -226,13 +226,13 @@ def test_weight_on_a_single_draw_is_never_a_small_k_hat(excess):
     """Any RuntimeWarning is an error here."""
     rng = np.random.default_rng(0)
     for rest in (rng.normal(size=999), np.zeros(999)):
-        assert _khat(np.r_[rest, excess]) == np.inf
-    assert _khat(excess * rng.normal(size=1000)) > 10
+        assert khat(np.r_[rest, excess]) == np.inf
+    assert khat(excess * rng.normal(size=1000)) > 10
 
 
 def test_k_hat_does_not_fall_as_log_weights_spread():
     spread = np.random.default_rng(0).normal(size=1000)
-    found = [_khat(scale * spread) for scale in (0.1, 1, 3, 10, 30, 100, 300, 1e3, 1e4, 1e6)]
+    found = [khat(scale * spread) for scale in (0.1, 1, 3, 10, 30, 100, 300, 1e3, 1e4, 1e6)]
     assert found[1] < 0.7 < found[2] and found[-1] == np.inf
     assert all(a <= b for a, b in zip(found[:-1], found[1:], strict=True))
 
@@ -240,12 +240,12 @@ def test_k_hat_does_not_fall_as_log_weights_spread():
 def test_k_hat_without_a_tail_is_infinite():
     rest = np.random.default_rng(0).normal(size=999)
     for bad in (np.nan, np.inf):
-        assert _khat(np.r_[rest, bad]) == np.inf
-    assert _khat(np.full(1000, -np.inf)) == np.inf
-    assert _khat(np.r_[rest, -np.inf]) < 0.7  # a weight of zero does no harm
+        assert khat(np.r_[rest, bad]) == np.inf
+    assert khat(np.full(1000, -np.inf)) == np.inf
+    assert khat(np.r_[rest, -np.inf]) < 0.7  # a weight of zero does no harm
     for count in (1, 4, 29):
-        assert _khat(rest[:count]) == np.inf
-    assert np.isfinite(_khat(rest[:30]))
+        assert khat(rest[:count]) == np.inf
+    assert np.isfinite(khat(rest[:30]))
 
 
 def spread_apart(count, nats):
