@@ -84,9 +84,10 @@ def settings(config: Any) -> dict[str, Any]:
 def given(config: Any) -> dict[str, Any]:
     """Those `settings` of a config that are not at their default."""
     kind = config_class(config.name)
-    classes = [kind, type(config.guide)] if hasattr(config, "guide") else [kind]
-    default = {field.name: field.default for one in classes for field in fields(one)}
-    default["guide"] = kind().guide.name if hasattr(config, "guide") else None
+    if not hasattr(config, "guide"):
+        default = settings(kind())
+    else:  # Defaults of svi's own settings may depend on the guide.
+        default = {**settings(kind(guide=type(config.guide)())), "guide": kind().guide.name}
     return {key: value for key, value in settings(config).items() if value != default[key]}
 
 
