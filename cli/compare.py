@@ -42,7 +42,7 @@ def compare(
         str | None,
         typer.Option(
             help="What all are measured against; stored: the reference posterior of the package.",
-            show_default="the first nuts",
+            show_default="the first nuts, else an adjusted mclmc",
         ),
     ] = None,
     task: Annotated[

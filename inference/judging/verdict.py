@@ -7,6 +7,7 @@ import numpy as np
 
 from ..target.geometry.importance import KHAT
 from .convergence import EBFMI, ESS, RHAT, not_converged
+from .sampler.exact import is_exact
 from .sampler.funnel import funnel
 
 DIVERGENT = 0.01  # share of divergent transitions above which the verdict speaks of them
@@ -75,7 +76,7 @@ def _untrusted(reference: str) -> Finding:
 
 
 def _without_reference(row: dict[str, Any], tree: Any) -> Finding:
-    if tree.attrs["strategy"] == "nuts":
+    if is_exact(tree):
         return "ok", f"R-hat {row['rhat_f']:.2f} and bulk ESS {row['ess_bulk_f']:.0f} on f(x)"
     if tree.attrs["independent_chains"]:
         agree = f"chains agree (R-hat {row['rhat_f']:.2f})"

@@ -9,6 +9,7 @@ import pandas as pd
 from ..driver.fit import fit
 from ..judging.datatree import arrays, to_datatree
 from ..judging.diagnose import COLUMNS, diagnose
+from ..judging.sampler.exact import first_exact
 from ..judging.verdict import verdict
 from ..references.stored import Reference
 from ..strategies.parse import parse
@@ -39,7 +40,7 @@ def compare(
     progress: bool = True,
     reference: Reference | None = None,
 ) -> Comparison:
-    """Fit `model` to `data` with every strategy and judge them; the first NUTS is the reference, or a stored one.
+    """Fit `model` to `data` with every strategy and judge them, against `first_exact` or a stored reference.
 
     Parameters
     ----------
@@ -91,12 +92,12 @@ def table(
     trees: dict[str, Any], reference: str | Reference | None = None, failed: dict[str, str] | None = None
 ) -> pd.DataFrame:
     """The comparison as a table, one row per label; `reference` is a label or a stored reference of these data, and
-    defaults to the first NUTS; `failed` says why not.
+    defaults to that of `first_exact`; `failed` says why not.
 
     Columns: see `diagnose`.  A cell that has no meaning for a strategy is empty (NaN).  Each row is also put into its
     tree's attributes, as JSON, under ``judged``.
     """
-    reference = reference or next((k for k, tree in trees.items() if tree.attrs["strategy"] == "nuts"), None)
+    reference = reference or first_exact(trees)
     if isinstance(reference, Reference):
         measure, reference = reference.moments, f"{reference.name} (stored)"
     else:

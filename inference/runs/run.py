@@ -65,7 +65,7 @@ def prepare(
     """Find what the words mean and make the folder; nothing is computed yet.
 
     `x64` asks for double precision.  `reading` says how a table of one's own is read: keywords of `noisezoo.data.load`,
-    such as ``drop``.  `reference` is None for the first NUTS, or ``"stored"`` for the reference posterior that comes
+    such as ``drop``.  `reference` is None for `first_exact`, or ``"stored"`` for the reference posterior that comes
     with the package.
 
     Raises ValueError, TypeError, ImportError or OSError, each of one sentence, for words that mean nothing, parts that

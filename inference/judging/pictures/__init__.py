@@ -7,15 +7,16 @@ pyplot nor here.
 from collections.abc import Iterator
 from functools import partial
 
+from ..sampler.exact import first_exact
 from . import agreement, chains, predictions, scales
 from .style import Picture, Trees, any_of, chains_of, task_of
 
 
 def pictures(trees: Trees) -> Iterator[Picture]:
-    """All pictures that these fits may have something to show in; the first NUTS is the reference."""
+    """All pictures that these fits may have something to show in; `first_exact` is the reference."""
     if not trees:
         return
-    reference = next((label for label, tree in trees.items() if tree.attrs["strategy"] == "nuts"), None)
+    reference = first_exact(trees)
     task = task_of(any_of(trees))
     title, caption = predictions.PREDICTED[predictions.kind(trees)]
     yield Picture("predictions", title, caption, partial(predictions.predictions, trees))
