@@ -28,7 +28,8 @@ class SVI:
     decay : the share of the steps, the last ones, over which the learning rate falls to zero, linearly, in a run that
         has not ended before.
     batch_size : rows per step, drawn with replacement; None for all.
-    particles : draws of the guide per gradient.
+    particles : draws of the guide per gradient; none for 10 of a guide that ends by itself, on data of which ten draws
+        cost little more than one, 1 of others.
     draws : posterior draws taken from the fitted guide, per chain.
     chains : independent restarts.
     """
@@ -40,7 +41,7 @@ class SVI:
     tolerance: float | None = 0.1
     decay: float = 0.5
     batch_size: int | None = None
-    particles: int = 1
+    particles: int | None = None
     draws: int = 1000
     chains: int = 1
 
@@ -50,8 +51,11 @@ class SVI:
                 f"svi: guide takes the settings of a guide, such as MeanField() or Local(kl_warmup=1000), "
                 f"got {self.guide!r}; by name it is parse('svi:guide=local')"
             )
-        steps = 100_000 if getattr(self.guide, "ends_by_itself", False) else 10_000
-        object.__setattr__(self, "steps", steps if self.steps is None else self.steps)
+        ends_by_itself = getattr(self.guide, "ends_by_itself", False)
+        if self.steps is None:
+            object.__setattr__(self, "steps", 100_000 if ends_by_itself else 10_000)
+        if self.particles is None and not ends_by_itself:
+            object.__setattr__(self, "particles", 1)
         object.__setattr__(self, "lr", getattr(self.guide, "lr", 0.01) if self.lr is None else self.lr)
         check_numbers("svi", self)
         if not 0 <= self.decay <= 1:

@@ -7,6 +7,7 @@ flows take its covariance, the others the scale of each number alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -68,6 +69,8 @@ class Flow(Automatic):
 
 CORRELATED = ("full_rank", "flow")  # that take Pathfinder's directions too
 SPREAD = 0.1  # sd of the guide where Pathfinder has not told it
+MANY = 10  # draws for a gradient, by default, where those of a step are at most
+WORK = 10_000_000  # multiplications, about: latent numbers times rows
 AUTOGUIDES = {
     "mean_field": autoguide.AutoDiagonalNormal,
     "low_rank": autoguide.AutoLowRankMultivariateNormal,
@@ -102,7 +105,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         program, init_loc_fn=init_to_value(values={"u": jnp.zeros(sites.size)}), **_scale(config)
     )
     distance = symmetrised_divergence(lambda params: posterior(guide, svi.constrain_fn(params)), sites.size)
-    svi: Any = SVI(program, guide, adam(config, distance), PathELBO(config.particles))
+    svi: Any = SVI(program, guide, adam(config, distance), PathELBO(partial(particles, config, sites.size)))
 
     def init(key: Any, x: Any, y: Any) -> State:
         z = ravel_pytree(start(model, sites, key, x, y))[0]
@@ -147,6 +150,11 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         approximation=True,
         **optional,
     )
+
+
+def particles(config: Any, size: int, rows: int) -> int:
+    """How many draws of a guide of `size` numbers make a gradient on so many rows, where the settings leave it open."""
+    return config.particles or (MANY if MANY * size * rows <= WORK else 1)
 
 
 def _scale(config: Any) -> dict[str, float]:

@@ -68,10 +68,18 @@ class PathELBO(ELBO):
     the score, whose mean is zero: at the posterior itself the gradient then has no variance.
 
     Source: Roeder, Wu & Duvenaud (2017).  A flow would have to be inverted for that, and keeps the score.
+
+    number : ``rows -> how many draws``, of a program whose arguments begin with x, y and the rows of a minibatch.
     """
+
+    def __init__(self, number: Callable[[int], int]) -> None:
+        self.number = number
+        super().__init__()
 
     def loss_with_mutable_state(self, rng_key: Any, param_map: dict, model: Any, guide: Any, *args: Any, **kwargs: Any):
         law, still = (posterior(guide, p) for p in (param_map, jax.lax.stop_gradient(param_map)))
+        x, _, rows = args[:3]
+        number = self.number(len(x if rows is None else rows))
 
         def particle(key: Any) -> Any:
             if isinstance(law, dist.TransformedDistribution):
@@ -82,7 +90,7 @@ class PathELBO(ELBO):
                 log_q = still.log_prob(u)
             return log_density(handlers.substitute(model, data={"u": u}), args, kwargs, param_map)[0] - log_q
 
-        return {"loss": -particles(particle, rng_key, self.num_particles), "mutable_state": None}
+        return {"loss": -particles(particle, rng_key, number), "mutable_state": None}
 
 
 def posterior(guide: Any, params: dict) -> Any:

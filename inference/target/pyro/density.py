@@ -1,7 +1,7 @@
 """A Pyro program as a target: what it samples, its minibatch form, its density in unconstrained space."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any
 
@@ -108,6 +108,15 @@ def log_density(model: Callable, transforms: dict, z: dict, x: Any, y: Any, rows
     joint, sites = log_joint(model, values, x, y, rows)
     jacobian = [t.log_abs_det_jacobian(z[name], values[name]).sum() for name, t in transforms.items()]
     return joint + sum(jacobian), sites
+
+
+def each(f: Callable, us: Any) -> Any:
+    """f(u) (draws,) for each of `us` (draws, n): in one call of torch, or one after another of a program whose flow
+    depends on values."""
+    if len(us) > 1:
+        with suppress(RuntimeError):  # vmap's, or the program's own, which comes again
+            return torch.vmap(f, randomness="same")(us)
+    return torch.stack([f(u) for u in us])
 
 
 def log_joint(model: Callable, values: dict, x: Any, y: Any, rows: Any = None) -> tuple[Any, dict]:

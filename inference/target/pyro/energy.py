@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..geometry.pathfinder import ROWS, Energy
-from .density import initial, log_density, untouched
+from .density import each, initial, log_density, untouched
 
 
 def energy(model: Callable, seed: int, x: Any, y: Any, most: int | None = ROWS) -> Energy:
@@ -40,11 +40,11 @@ def energy(model: Callable, seed: int, x: Any, y: Any, most: int | None = ROWS) 
     @torch.no_grad()
     def values(draws: np.ndarray) -> np.ndarray:
         with _double(x):
-            return np.array([float(nats(tensor(flat))) for flat in draws])
+            return each(nats, tensor(draws)).cpu().numpy()
 
     def hessian(flat: np.ndarray) -> np.ndarray:
         with _double(x):
-            return torch.autograd.functional.hessian(nats, tensor(flat)).cpu().numpy()
+            return torch.autograd.functional.hessian(nats, tensor(flat), vectorize=True).cpu().numpy()
 
     return Energy(start, value_and_gradient, values, hessian)
 

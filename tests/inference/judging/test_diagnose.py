@@ -27,6 +27,7 @@ from noisezoo.inference.judging.accuracy import calibration_error
 from noisezoo.inference.judging.datatree import to_datatree
 from noisezoo.inference.judging.diagnose import diagnose
 from noisezoo.inference.judging.distance import Moments
+from noisezoo.inference.judging.sampler.exact import first_exact
 from noisezoo.inference.judging.verdict import verdict
 from noisezoo.inference.sparsity import evaluation
 from noisezoo.inference.target.geometry.importance import EQUAL, khat
@@ -405,6 +406,18 @@ def test_no_finite_density_is_off(reference):
 def test_without_a_reference_only_nuts_and_k_hat_earn_an_ok():
     assert judged(nuts(FOUND))[0] == "ok"
     assert judged(replace(nuts(FOUND), strategy="sgld", stats={}))[0] == "unchecked"
+
+
+def test_only_a_sampler_that_rejects_is_ok_by_itself_and_measures_others(reference):
+    by = {
+        adjusted: replace(nuts(FOUND), strategy="mclmc", settings={"adjusted": adjusted}, stats={})
+        for adjusted in (0, 1)
+    }
+    assert [judged(by[adjusted])[0] for adjusted in (0, 1)] == ["unchecked", "ok"]
+    trees = {"biased": tree(by[0], FOUND), "adjusted": tree(by[1], FOUND)}
+    assert first_exact(trees) == "adjusted"
+    assert first_exact(trees | {"nuts": reference}) == "nuts"
+    assert first_exact({"biased": trees["biased"]}) is None
     assert judged(guide(FOUND))[0] == "ok"
     assert judged(guide(FOUND, width=0.3))[0] == "unchecked"
 

@@ -12,11 +12,11 @@ from torch.distributions import constraints, kl_divergence
 
 from ....target.geometry.coordinates import Coordinates, independent, log_volume, place, variances, with_rank
 from ....target.geometry.pathfinder import DENSE, LARGE, pathfinder, rank
-from ....target.pyro.density import draw_rows, initial, log_density, on_device, refuse_discrete
+from ....target.pyro.density import draw_rows, each, initial, log_density, on_device, refuse_discrete
 from ....target.pyro.energy import energy, flatten, unflatten
 from ....target.sites import Sites, refuse_pays_only
 from ...algorithm import Algorithm, of_guide
-from ...guides.automatic import CORRELATED, SPREAD
+from ...guides.automatic import CORRELATED, SPREAD, particles
 from ..optimisation import Adam
 
 DRAWS = 128  # that tell how far one flow is from another
@@ -83,11 +83,10 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     @on_device
     def step(key: int, state: State, x: Any, y: Any) -> tuple[State, dict]:
         with pyro.get_param_store().scope(state.params):
-            rows, losses = draw_rows(x.shape[0], config.batch_size), []
-            for _ in range(config.particles):
-                u, log_q = _draw(state.guide.get_posterior())
-                losses.append(log_q - log_joint(state, u, x, y, rows)[0])
-            loss = torch.stack(losses).mean()
+            rows = draw_rows(x.shape[0], config.batch_size)
+            number = particles(config, sites.size, x.shape[0] if rows is None else len(rows))
+            us, log_q = _draws(state.guide.get_posterior(), number)
+            loss = (log_q - each(lambda u: log_joint(state, u, x, y, rows)[0], us)).mean()
             state.adam.zero_grad()
             loss.backward()
             state.adam.step()
@@ -135,12 +134,10 @@ def _autoguide(name: str, program: Callable, size: int) -> Any:
     return AUTOGUIDES[name](program, init_loc_fn=start, init_scale=1.0)
 
 
-def _draw(law: Any) -> tuple[Any, Any]:
-    """A draw u of a guide, and log q there without the score; see `guides.elbo.PathELBO`."""
-    u = law.rsample()
-    if isinstance(law, dist.TransformedDistribution):
-        return u, law.log_prob(u)
-    return u, _still(law).log_prob(u)
+def _draws(law: Any, number: int) -> tuple[Any, Any]:
+    """Draws u (number, n) of a guide, and log q (number,) there without the score; see `guides.elbo.PathELBO`."""
+    us = law.rsample((number,))
+    return us, (law if isinstance(law, dist.TransformedDistribution) else _still(law)).log_prob(us)
 
 
 def _still(law: Any) -> Any:
