@@ -20,7 +20,7 @@ DIGITS = 3  # of a rank as a uniform number, in the file
 # Settings that are not named are these: what is run a hundred times has to be short, and one chain is enough.
 SHORT = {
     "svi": {"draws": 300},
-    "nuts": {"warmup": 300, "draws": 300, "chains": 1, "max_tree_depth": 7, "method": "vectorised"},
+    "nuts": {"warmup": 300, "draws": 300, "chains": 1, "start": None, "max_tree_depth": 7, "method": "vectorised"},
     "mclmc": {"draws": 300, "chains": 1, "method": "vectorised"},
     **{name: {"draws": 300, "chains": 1} for name in ("sgld", "sghmc", "sgnht")},
 }

@@ -5,7 +5,7 @@ the draws of an earlier fit, or at those of Pathfinder, and with their scales.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import jax
@@ -21,7 +21,7 @@ from ..target.numpyro.energy import energy
 from ..target.sites import Sites, refuse_discrete, refuse_endless, refuse_improper, without_function
 from .algorithm import Algorithm
 from .hamiltonian import low_rank, whitened
-from .hamiltonian.start import PATHFINDER, keeps_metric, of_draws, of_pathfinder
+from .hamiltonian.start import AUTO, PATHFINDER, automatic, keeps_metric, of_draws, of_pathfinder, resolved
 from .settings import check_numbers
 
 METHODS = ("auto", "vectorised", "sequential", "parallel")
@@ -41,9 +41,11 @@ class NUTS:
     chains : independent chains.
     mass : ``diagonal``, ``dense`` or ``low_rank`` mass matrix; the last is diagonal but for ten directions at most, for
         many coordinates of which a few are strongly correlated.
-    start : ``pathfinder``, or a fit's netCDF file (no commas in its path): where chains begin, and the scales that the
-        mass matrix begins with.  Those of a sampler's fit are kept, and the warmup finds the step size alone.  A warmup
-        of 100 to 300 steps is then enough.  None for random values.
+    start : where chains begin, and the scales that the mass matrix begins with: ``auto`` for the normal that a path of
+        Pathfinder finds, where it can stand for the posterior of 256 numbers or fewer, and random values elsewhere;
+        ``pathfinder`` for the best of several paths in any case; or a fit's netCDF file (no commas in its path).  The
+        scales of a sampler's fit are kept, and the warmup finds the step size alone.  With a start a warmup of 100 to
+        300 steps is enough.  None for random values.
     target_accept : acceptance probability that the step size aims at; nearer 1 for fewer divergences.
     max_tree_depth : at most 2**max_tree_depth - 1 leapfrog steps a draw.
     method : how chains run: ``vectorised``, ``sequential``, ``parallel`` (a thread each), or ``auto``: vectorised on an
@@ -55,7 +57,7 @@ class NUTS:
     draws: int = 1000
     chains: int = 4
     mass: str = "diagonal"
-    start: str | None = None
+    start: str | None = AUTO
     target_accept: float = 0.9
     max_tree_depth: int = 10
     method: str = "auto"
@@ -79,6 +81,7 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
     """Bind `nuts` to a NumPyro program ``model(x, y)``; raises ValueError if its prior is improper or endless."""
     refuse_improper("nuts", sites)
     refuse_endless("nuts", sites)
+    config = replace(config, start=resolved(config.start, sites))
     begin, step, draw = _functions(config, model, sites)
     draws = {}  # of the fit to start from
 
@@ -86,13 +89,16 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
         return begin(key, x, y, None)
 
     def read(x: Any, y: Any) -> None:
-        if config.start not in (None, PATHFINDER):
+        if config.start not in (None, PATHFINDER, AUTO):
             draws["z"] = unconstrained_draws(model, sites, config.start, x, y)
             of_draws(draws["z"], 0, config.mass == "dense", config.start)
 
     def prepare(seed: int, state: Any, x: Any, y: Any) -> Any:
-        if config.start == PATHFINDER:
-            start = of_pathfinder(energy(model, sites, seed, x, y), seed)
+        if config.start in (PATHFINDER, AUTO):
+            find = of_pathfinder if config.start == PATHFINDER else automatic
+            start = find(energy(model, sites, seed, x, y), seed)
+            if start is None:
+                return state
         else:
             start = of_draws(draws["z"], seed, config.mass == "dense", str(config.start))
         start = jax.tree.map(lambda part: jnp.asarray(part, x.dtype), start)

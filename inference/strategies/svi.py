@@ -21,8 +21,7 @@ class SVI:
     guide : the settings of a guide, such as ``Local(kl_warmup=1000)``; the classes are in `guides`.
     steps : gradient steps, at most; none for 100000 of a guide that ends by itself (mean_field, low_rank, full_rank,
         flow), 10000 of others.  The guides laplace and pathfinder take none.
-    lr : Adam's first learning rate; none for 0.1 of mean_field and 0.03 of low_rank, which are fitted in
-        posterior sds, 0.01 of others.
+    lr : Adam's first learning rate; none for 0.1 of mean_field, which is fitted in posterior sds, 0.01 of others.
     tolerance : how far a lower learning rate may still move the guide, in posterior sds, root mean square over its
         coordinates, for a guide that ends by itself to do so; none to take all steps.
     decay : the share of the steps, the last ones, over which the learning rate falls to zero, linearly, in a run that

@@ -52,7 +52,6 @@ class LowRank(Automatic):
     """A normal with low-rank plus diagonal covariance."""
 
     name = "low_rank"
-    lr = 0.03
 
 
 class FullRank(Automatic):

@@ -34,9 +34,11 @@ class Laplace:
 
 LARGE, TOO_LARGE = 3000, 20_000  # latent numbers whose Hessian takes seconds, and whose Hessian fills the memory
 NO_MODE = (
-    "svi with guide laplace found no proper mode: the Hessian there is not positive definite; "
+    "svi with guide laplace found no proper mode: {}; "
     "use another form, or another guide such as mean_field or pathfinder"
 )
+INDEFINITE = "the Hessian there is not positive definite"
+STEP = 1.0  # posterior sds
 logger = logging.getLogger(__name__)
 
 
@@ -87,7 +89,11 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
 
 
 def normal(energy: Energy) -> tuple[np.ndarray, np.ndarray]:
-    """The mode (n,) and the Cholesky factor (n, n) of the inverse Hessian there; raises ValueError if there is none."""
+    """The mode (n,) and the Cholesky factor (n, n) of the inverse Hessian there.
+
+    Raises ValueError if there is none: without a positive definite Hessian, or where a Newton step would still lead
+    further than `STEP`, as along the slope to an infinite spike, which bends ever less.
+    """
 
     def derivatives(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return energy.value_and_gradient(z)[1], energy.hessian(z)
@@ -97,7 +103,9 @@ def normal(energy: Energy) -> tuple[np.ndarray, np.ndarray]:
         factor = np.linalg.cholesky(energy.hessian(found))
         tril = np.linalg.cholesky(np.linalg.inv(factor).T @ np.linalg.inv(factor))
     except np.linalg.LinAlgError as error:
-        raise ValueError(NO_MODE) from error
+        raise ValueError(NO_MODE.format(INDEFINITE)) from error
     if not np.isfinite(tril).all():
-        raise ValueError(NO_MODE)
+        raise ValueError(NO_MODE.format(INDEFINITE))
+    if not np.linalg.norm(tril.T @ energy.value_and_gradient(found)[1]) < STEP:
+        raise ValueError(NO_MODE.format("the log density still rises where the search for one ended"))
     return found, tril

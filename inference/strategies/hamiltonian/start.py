@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...target.geometry.coordinates import Coordinates, with_rank
-from ...target.geometry.pathfinder import Energy, for_sampler, rank
+from ...target.geometry.pathfinder import DENSE, Energy, for_sampler, pathfinder, rank, stands_for_posterior
+from ...target.sites import Sites
 from ...target.warm_start import load
 
-PATHFINDER = "pathfinder"
+PATHFINDER, AUTO = "pathfinder", "auto"
 SHRINKAGE = 5  # draws that say there is no correlation, as in Stan
 
 
@@ -19,14 +20,19 @@ class Start(NamedTuple):
     coordinates: Coordinates
 
 
+def resolved(start: str | None, sites: Sites) -> str | None:
+    """``auto`` as None for programs without a Hessian that can be held: whose normal is that of a path alone."""
+    return None if start == AUTO and (sites.discrete or sites.size > DENSE) else start
+
+
 def keeps_metric(start: str | None) -> bool:
     """Whether the warmup keeps the metric that it begins with: that of a sampler's fit."""
-    return start not in (None, PATHFINDER) and bool(load(str(start)).attrs["independent_chains"])
+    return start not in (None, PATHFINDER, AUTO) and bool(load(str(start)).attrs["independent_chains"])
 
 
 def columns(start: str | None, mass: str, n: int) -> int:
     """How many columns the coordinates of a start have for n numbers, of which they are a standard normal."""
-    if start == PATHFINDER:
+    if start in (PATHFINDER, AUTO):
         return rank(n)
     return n if start and mass == "dense" else 0
 
@@ -61,6 +67,21 @@ def of_pathfinder(energy: Energy, seed: int) -> Start:
     coordinates = for_sampler(energy, seed)
     if coordinates is None:
         raise ValueError("Pathfinder found no normal of a finite ELBO; leave start=pathfinder out")
+    return _drawn(coordinates, seed)
+
+
+def automatic(energy: Energy, seed: int) -> Start | None:
+    """A draw from the normal of one path, in its coordinates; None where that normal cannot stand for the posterior.
+
+    Not that of the best of several paths: chains that begin in different modes show that there are some.
+    """
+    found = pathfinder(energy, seed, paths=1)
+    if not found or not stands_for_posterior(energy, found[0].coordinates, seed):
+        return None
+    return _drawn(found[0].coordinates, seed)
+
+
+def _drawn(coordinates: Coordinates, seed: int) -> Start:
     n = coordinates.loc.size
     return Start(np.random.default_rng(seed).standard_normal(n), with_rank(np, coordinates, rank(n)))
 

@@ -4,6 +4,7 @@ Source: Hoffman & Gelman (2014).  The warmup adapts the step size and the mass m
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,17 @@ from ...target.pyro.energy import energy
 from ...target.sites import Sites, refuse_improper
 from ...target.warm_start import draws_of
 from ..algorithm import Algorithm
-from ..hamiltonian.start import PATHFINDER, Start, covariance, keeps_metric, of_draws, of_pathfinder
+from ..hamiltonian.start import (
+    AUTO,
+    PATHFINDER,
+    Start,
+    automatic,
+    covariance,
+    keeps_metric,
+    of_draws,
+    of_pathfinder,
+    resolved,
+)
 from ..nuts import NUTS
 
 
@@ -37,6 +48,7 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
     refuse_discrete("nuts", sites)
     if config.mass == "low_rank":
         raise ValueError("nuts:mass=low_rank runs in NumPyro only; use mass=dense, or JAX arrays (--ppl numpyro)")
+    config = replace(config, start=resolved(config.start, sites))
     dense, adapt = config.mass == "dense", not keeps_metric(config.start)
 
     @on_device
@@ -56,8 +68,11 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
     @on_device
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
         kernel, names = state.kernel, sorted(state.z)
-        if config.start == PATHFINDER:
-            start = of_pathfinder(energy(model, key, x, y), key)
+        if config.start in (PATHFINDER, AUTO):
+            find = of_pathfinder if config.start == PATHFINDER else automatic
+            start = find(energy(model, key, x, y), key)
+            if start is None:
+                return state
         else:
             start = of_draws(_unconstrained(str(config.start), state), key, dense, str(config.start))
         u, coordinates = _by_name(start, state.z)

@@ -73,8 +73,13 @@ def for_sampler(energy: Energy, seed: int) -> Coordinates | None:
     if not found:
         return None
     best = found[0].coordinates
-    noise = np.random.default_rng([seed, len(found)]).standard_normal((WEIGHTS, best.loc.size))
-    return best if khat(_log_ratios(energy, best, noise)) < KHAT else independent(best)
+    return best if stands_for_posterior(energy, best, seed) else independent(best)
+
+
+def stands_for_posterior(energy: Energy, coordinates: Coordinates, seed: int) -> bool:
+    """Whether importance weights of draws of the normal could make them draws of the posterior, by their k-hat."""
+    noise = np.random.default_rng([seed, WEIGHTS]).standard_normal((WEIGHTS, coordinates.loc.size))
+    return bool(khat(_log_ratios(energy, coordinates, noise)) < KHAT)
 
 
 def lowest(energy: Energy, paths: int = PATHS) -> np.ndarray:

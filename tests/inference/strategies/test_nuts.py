@@ -1,17 +1,21 @@
 """NUTS: where it starts, its metrics.  Its law is in test_exact_problems."""
 
 import arviz_stats
+import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 from exact_fits import exact_data
 from linear_model import model, posterior, stacked
 from noisezoo.inference.driver.fit import fit
 from noisezoo.inference.judging.datatree import save, to_datatree
-from noisezoo.inference.strategies.hamiltonian.start import covariance, of_draws
+from noisezoo.inference.strategies.hamiltonian.start import automatic, covariance, of_draws
 from noisezoo.inference.strategies.nuts import NUTS
 from noisezoo.inference.strategies.parse import svi
 from noisezoo.inference.target.geometry.coordinates import place, variances
+from noisezoo.inference.target.geometry.pathfinder import Energy
 from noisezoo.models import likelihoods, noises
 from noisezoo.models.networks import mlp
 from noisezoo.models.ppl import ppl
@@ -46,7 +50,7 @@ def run(config):
 
 @pytest.fixture(scope="module")
 def diagonal():
-    return run(NUTS(warmup=300, draws=150, chains=2))
+    return run(NUTS(warmup=300, draws=150, chains=2, start=None))
 
 
 def is_right(w):
@@ -61,7 +65,8 @@ def is_right(w):
 @pytest.mark.parametrize(
     "config, better",
     [
-        (NUTS(warmup=300, draws=300, chains=2, mass="low_rank"), 5),
+        (NUTS(warmup=300, draws=300, chains=2, mass="low_rank", start=None), 5),
+        (NUTS(warmup=100, draws=300, chains=2), 5),
         (NUTS(warmup=100, draws=300, chains=2, start="pathfinder"), 5),
         (NUTS(warmup=100, draws=300, chains=2, start="pathfinder", mass="low_rank"), 5),
     ],
@@ -76,6 +81,39 @@ def test_stiff_directions_are_found(diagonal, config, better):
 DATA = exact_data()
 X, Y = jnp.asarray(DATA.x_train), jnp.asarray(DATA.y_train)
 PROGRAM = model()
+
+
+def two_modes(x, y=None, batch_size=None):
+    """A mixture of two normals, at -10 and 10, of six numbers, about; the data say nothing."""
+    w = numpyro.sample("w", dist.Normal(0.0, 1e3).expand((6,)).to_event(1))
+    each = jnp.stack([dist.Normal(place, 1.0).log_prob(w).sum() for place in (-10.0, 10.0)])
+    numpyro.factor("mixture", jax.nn.logsumexp(each))
+
+
+def test_chains_of_the_automatic_start_begin_in_different_modes():
+    """So that R-hat shows that there are some, and what every chain finds in its own is right."""
+    config = NUTS(warmup=100, draws=400, chains=6)
+    w = fit(two_modes, config, X, Y, progress=False).draws["w"].astype(float)
+    places = w.mean(axis=(1, 2))
+    assert set(np.round(places / 10)) == {-1.0, 1.0}
+    assert np.allclose(w.std(axis=1), 1, atol=0.25)
+
+
+def test_the_automatic_start_is_that_of_a_normal_that_can_stand_for_the_posterior():
+    def energy_of(nats):  # of two numbers
+        def value_and_gradient(z):
+            value, gradient = jax.value_and_grad(nats)(jnp.asarray(z))
+            return float(value), np.asarray(gradient, float)
+
+        values, hessian = jax.vmap(nats), jax.hessian(nats)
+        begin = np.random.default_rng(0).normal(size=2)
+        return Energy(lambda path: begin, value_and_gradient, lambda z: np.asarray(values(z)), hessian)
+
+    normal = automatic(energy_of(lambda z: 0.5 * ((z[0] / 1e3) ** 2 + (z[1] / 1e-3) ** 2)), 0)
+    assert normal is not None
+    np.testing.assert_allclose(np.sqrt(variances(normal.coordinates)), [1e3, 1e-3], rtol=0.01)
+    funnel = automatic(energy_of(lambda z: z[0] ** 2 / 18 + 20 * (z[1] ** 2 * jnp.exp(-z[0]) + z[0]) / 2), 0)
+    assert funnel is None
 
 
 def language_arrays(language):

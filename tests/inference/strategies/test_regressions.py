@@ -1,6 +1,6 @@
 """Regressions with badly scaled, correlated columns, whose posteriors are known: right with default settings.
 
-All thirty, and nuts too: tests/benchmarks/regressions.py.
+All thirty: tests/benchmarks/regressions.py.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def fitted(spec, known, ppl="numpyro"):
     return fit(program, config, x, y, progress=False)
 
 
-@pytest.mark.parametrize("spec", [*GUIDES, "mclmc", "mclmc:adjusted=1"])
+@pytest.mark.parametrize("spec", [*GUIDES, "mclmc", "mclmc:adjusted=1", "nuts"])
 def test_right_with_default_settings(spec):
     for known in KNOWN:
         found = fitted(spec, known)
