@@ -25,7 +25,7 @@ NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebo
 
 demo: $(RUN_READY)
 	rm -rf runs/demo
-	$(BIN)/noisezoo compare regularised_half_cauchy --data diabetes \
+	$(BIN)/noisezoo compare regularised_half_cauchy --data diabetes --network mlp:10 \
 	  --with svi,nuts:warmup=500,draws=500,sghmc --out runs/demo
 
 test: $(READY)

@@ -101,7 +101,7 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
                 return state
         else:
             start = of_draws(draws["z"], seed, config.mass == "dense", str(config.start))
-        start = jax.tree.map(lambda part: jnp.asarray(part, x.dtype), start)
+        start = jax.tree.map(lambda part: jnp.asarray(part, state.coordinates.loc.dtype), start)
         new = jax.jit(begin)(jax.random.PRNGKey(seed), x, y, start)
         return jax.tree.map(lambda a, like: jnp.asarray(a, like.dtype), new, state)
 

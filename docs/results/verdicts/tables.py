@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from noisezoo.inference.runs.report import SHORT, numbers
 
-RUNS = {"demo": "demo (diabetes)", "diabetes": "diabetes", "yacht": "yacht"}
+RUNS = {"demo": "demo", "fifty": "with 50 units", "diabetes": "diabetes", "yacht": "yacht"}
 COLUMNS = {
     **{"rmse": ("RMSE", ".2f"), "mlpd": ("log p(y)", ".2f"), "rhat_f": ("R-hat f", ".2f")},
     **{"ess_per_second": ("ESS/s", ".3g"), "divergences": ("div.", ".0f")},

@@ -79,7 +79,7 @@ class PathELBO(ELBO):
     def loss_with_mutable_state(self, rng_key: Any, param_map: dict, model: Any, guide: Any, *args: Any, **kwargs: Any):
         law, still = (posterior(guide, p) for p in (param_map, jax.lax.stop_gradient(param_map)))
         x, _, rows = args[:3]
-        number = self.number(len(x if rows is None else rows))
+        number = self.number((x if rows is None else rows).shape[0])
 
         def particle(key: Any) -> Any:
             if isinstance(law, dist.TransformedDistribution):
