@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 RNG = np.random.default_rng(3)
 X, NEW = (jnp.asarray(RNG.normal(size=(rows, 4)), jnp.float32) for rows in (8, 3))
-NUTS = "nuts:warmup=150,draws=100,chains=1,max_tree_depth=5,method=vectorised"
+NUTS = "nuts:start=none,warmup=150,draws=100,chains=1,max_tree_depth=5,method=vectorised"
 COUNT = 160
 
 

@@ -13,7 +13,7 @@ from noisezoo.models.weights.parametrisation import prior
 
 ROWS = np.random.default_rng(1).normal(size=(12, 1)) + 0.4 * np.random.default_rng(2).normal(size=(12, 2))
 X = jnp.asarray(ROWS, jnp.float32)  # two features that go together
-SHORT = NUTS(warmup=300, draws=200, chains=1, target_accept=0.95, max_tree_depth=7, method="vectorised")
+SHORT = NUTS(warmup=300, draws=200, chains=1, target_accept=0.95, max_tree_depth=7, start=None, method="vectorised")
 PAIRS = [
     (noises.half_cauchy(scale=0.5), "ard"),
     (noises.inverse_gamma(), "ard_add"),
