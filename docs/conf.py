@@ -97,7 +97,9 @@ def as_mathml(translator, node) -> None:
     """Mathematics that a browser draws by itself: no script, and no network."""
     block = isinstance(node, nodes.math_block)
     translator.body.append(
-        f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>' if block else tex2mathml(node.astext())
+        f'<div class="math" style="overflow-y: hidden">{tex2mathml(node.astext(), as_block=True)}</div>'
+        if block
+        else tex2mathml(node.astext())
     )
     raise nodes.SkipNode
 
