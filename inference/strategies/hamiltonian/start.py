@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...target.geometry.coordinates import Coordinates, with_rank
-from ...target.geometry.pathfinder import DENSE, Energy, for_sampler, pathfinder, rank, stands_for_posterior
+from ...target.geometry.pathfinder import DENSE, Energy, first_that_stands, for_sampler, rank
 from ...target.sites import Sites
 from ...target.warm_start import load
 
@@ -71,14 +71,13 @@ def of_pathfinder(energy: Energy, seed: int) -> Start:
 
 
 def automatic(energy: Energy, seed: int) -> Start | None:
-    """A draw from the normal of one path, in its coordinates; None where that normal cannot stand for the posterior.
+    """A draw from the normal of the first path whose normal can stand for the posterior, in its coordinates; None where
+    there is none.
 
     Not that of the best of several paths: chains that begin in different modes show that there are some.
     """
-    found = pathfinder(energy, seed, paths=1)
-    if not found or not stands_for_posterior(energy, found[0].coordinates, seed):
-        return None
-    return _drawn(found[0].coordinates, seed)
+    coordinates = first_that_stands(energy, seed)
+    return None if coordinates is None else _drawn(coordinates, seed)
 
 
 def _drawn(coordinates: Coordinates, seed: int) -> Start:
