@@ -107,6 +107,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     svi: Any = SVI(program, guide, adam(config, distance), PathELBO(partial(particles, config, sites.size)))
 
     def init(key: Any, x: Any, y: Any) -> State:
+        guide.prototype_trace = None  # NumPyro's guides keep values of the tracing that they were first called in
         z = ravel_pytree(start(model, sites, key, x, y))[0]
         coordinates = Coordinates(z, jnp.full(z.shape, SPREAD), jnp.zeros((z.size, columns)), jnp.ones(columns))
         return State(svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size), coordinates), coordinates)

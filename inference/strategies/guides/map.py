@@ -33,10 +33,12 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     refuse_discrete("svi with guide map", sites)
     refuse_pays_only("svi with guide map", sites)
     program = on_rows(model)
-    guide = _on_rows(autoguide.AutoDelta(program, init_loc_fn=uniform(0.1)))
+    auto = autoguide.AutoDelta(program, init_loc_fn=uniform(0.1))
+    guide = _on_rows(auto)
     svi = SVI(program, guide, adam(config, None), SampledELBO(num_particles=config.particles))
 
     def init(key: Any, x: Any, y: Any) -> State:
+        auto.prototype_trace = None  # it keeps values of the tracing that it was first called in
         return svi.init(key, x, y, draw_rows(key, x.shape[0], config.batch_size))
 
     def step(key: Any, state: State, x: Any, y: Any) -> tuple[State, dict]:

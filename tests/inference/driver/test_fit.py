@@ -4,6 +4,7 @@ import dataclasses
 from functools import cache
 
 import compiles
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -44,6 +45,16 @@ def test_a_program_is_fitted_to_data_of_another_type(guide):
     program, config = model(), svi(guide=guide, steps=5, draws=2)
     for x, y in ((X, Y), (X, Y.astype(jnp.int32)), (X.astype(jnp.float16), Y), (X, Y)):
         assert np.isfinite(fit(program, config, x, y, progress=False).history["loss"]).all()
+
+
+@pytest.mark.parametrize("guide", ["mean_field", "map", "flow"])
+def test_a_fit_is_the_same_after_jax_has_forgotten_what_it_traced(guide):
+    """The state of a guide is no part of what is traced again."""
+    program, config = model(), svi(guide=guide, steps=5, draws=2)
+    first = fit(program, config, X, Y, progress=False).draws
+    jax.clear_caches()
+    for name, values in fit(program, config, X, Y, progress=False).draws.items():
+        np.testing.assert_array_equal(values, first[name])
 
 
 def counted_program():
