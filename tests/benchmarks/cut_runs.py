@@ -1,6 +1,6 @@
 """Whether a verdict sees that a run was cut: every strategy on five models, with a tenth of its steps.
 
-    python tests/benchmarks/cut_runs.py [--with sgld,...] [--out docs/results/benchmarks/cut_runs.csv]
+    python tests/benchmarks/cut_runs.py [--with "sgld;nuts"] [--out docs/results/benchmarks/cut_runs.csv]
 
 A row is a strategy on a model: the verdict on the whole run, and on the run of a tenth (of the draws and the warmup of
 a sampler, of the steps of a guide; of one that ends by itself, of the steps that it took).  The cut run is judged as it
@@ -62,7 +62,7 @@ def cut(config, found):
 
 def rows(label, models):
     """The rows of a strategy."""
-    config = parse(label)[label]
+    (config,) = parse(label).values()
     for name, words in models.items():
         data = noisezoo.data.load(words[2])
         model, row = program(*words[:2], data), {"strategy": label, "model": f"{name}: {', '.join(words)}"}
@@ -93,7 +93,7 @@ def main():
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     found = []
-    for label in parse(options.strategies) if options.strategies else STRATEGIES:
+    for label in options.strategies.split(";") if options.strategies else STRATEGIES:
         for row in rows(label, STRATEGIES[label]):
             found.append(row)
             print(row, flush=True)
