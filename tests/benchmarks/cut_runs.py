@@ -3,8 +3,9 @@
     python tests/benchmarks/cut_runs.py [--with "sgld;nuts"] [--out docs/results/benchmarks/cut_runs.csv]
 
 A row is a strategy on a model: the verdict on the whole run, and on the run of a tenth (of the draws and the warmup of
-a sampler, of the steps of a guide; of one that ends by itself, of the steps that it took).  The cut run is judged as it
-stands, and against the whole run, which is taken for the truth.  ``ok`` of a cut run is a miss.
+a sampler, of the steps of a guide; of one that ends by itself, of the steps that it took).  ``ok`` of a cut run as it
+stands is a miss.  It is also judged against the whole run, which is taken for the truth: ``ok`` then says that its f(x)
+is the same within half an sd, steps or not.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from noisezoo.inference.strategies.mclmc import LEAST, ROUNDS
 from noisezoo.inference.strategies.parse import parse
 from noisezoo.models import catalogue
 
-MODELS = {  # prior, network, data
+MODELS = {  # prior, network, data, and a form if it is not the expanded one
     "ridge": ("normal", "linear", "diabetes"),
     "horseshoe": ("half_cauchy", "linear", "diabetes"),
     "classes": ("normal", "linear", "breast_cancer"),
@@ -36,18 +37,25 @@ DROPOUT = {  # for the guides that are for these priors
     "classes": ("gaussian_dropout", "mlp:10", "breast_cancer"),
     "wine": ("gaussian_dropout", "mlp:10", "wine"),
 }
+HIERARCHICAL = {  # for em
+    "linear": ("half_cauchy", "linear", "diabetes", "hierarchical"),
+    "net": ("half_cauchy", "mlp:10", "diabetes", "hierarchical"),
+    "student": ("inverse_gamma", "mlp:10", "diabetes", "hierarchical"),
+    "classes": ("inverse_gamma", "linear", "breast_cancer", "hierarchical"),
+    "wine": ("inverse_gamma", "mlp:10", "wine", "hierarchical"),
+}
 SPARSE = {name: ("sparse_vd", *words[1:]) for name, words in DROPOUT.items()}
 STRATEGIES = {
     **dict.fromkeys(("svi", "svi:guide=low_rank", "svi:guide=full_rank", "svi:guide=flow"), MODELS),
     **dict.fromkeys(("nuts", "mclmc", "mclmc:adjusted=1", "sgld", "sghmc", "sgnht"), MODELS),
     "svi:guide=dropout": DROPOUT,
-    "svi:guide=em": MODELS,
+    "svi:guide=em": HIERARCHICAL,
     **dict.fromkeys(("svi:guide=local", "svi:guide=flipout"), SPARSE),
 }
 
 
-def program(prior, network, data):
-    parts = catalogue.prior(prior, *() if prior in ("sparse_vd", "normal") else ("ard", "expanded"))
+def program(data, prior, network, _, form="expanded"):
+    parts = catalogue.prior(prior, *() if prior in ("sparse_vd", "normal") else ("ard", form))
     return catalogue.model(parts, catalogue.network(network), data.task, len(data.classes))
 
 
@@ -65,7 +73,7 @@ def rows(label, models):
     (config,) = parse(label).values()
     for name, words in models.items():
         data = noisezoo.data.load(words[2])
-        model, row = program(*words[:2], data), {"strategy": label, "model": f"{name}: {', '.join(words)}"}
+        model, row = program(data, *words), {"strategy": label, "model": f"{name}: {', '.join(words)}"}
 
         def run(config, model=model, data=data):
             x, y = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
@@ -100,7 +108,7 @@ def main():
             if options.out:
                 pd.DataFrame(found).to_csv(options.out, index=False)
     table = pd.DataFrame(found)
-    missed = table[(table[["tenth", "against_whole"]] == "ok").any(axis=1)]
+    missed = table[table["tenth"] == "ok"]
     print(f"{len(missed)} of {len(table)} cut runs are called ok", *missed.to_dict("records"), sep="\n")
 
 
