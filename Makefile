@@ -17,7 +17,8 @@ TOOLS := $(EXTRAS:%=%$(comma))dev,docs,notebooks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RUN_READY := $(VENV)/.ready-run-$(EXTRAS)
 READY := $(VENV)/.ready-$(EXTRAS)
-BENCHMARKS := random_numbers handwritten start local_step convolution gradient_variance pyro_local splits mclmc sgmcmc prune rotation_gradient rotation_step
+BENCHMARKS := random_numbers handwritten start local_step convolution gradient_variance pyro_local splits mclmc sgmcmc prune rotation_gradient rotation_step nuts_start \
+  svi_converged
 NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebooks/*.py))
 
 .PHONY: demo test fuzz lint types docs notebooks bench wheel clean

@@ -63,7 +63,7 @@ def cut(config, found):
     """The settings of a tenth of a run."""
     if config.name == "svi":
         taken = int(found.history["step"].max()) + 1
-        return replace(config, steps=max(taken // 10, 1), decay=config.decay)
+        return replace(config, steps=max(taken // 10, 1))
     warmup = max(config.warmup // 10, ROUNDS * LEAST if config.name == "mclmc" else 1)
     return replace(config, warmup=warmup, draws=config.draws // 10)
 

@@ -68,8 +68,8 @@ def pair(name, seed):
 
 def summary(pairs):
     """Medians over pairs, and the range of the ratios."""
-    found = {f"{who}_{key}": statistics.median(p[who][key] for p in pairs) for who in pairs[0] if who != "ratio"
-             for key in pairs[0][who]}  # fmt: skip
+    names = [(who, key) for who in ("zoo", "by_hand") for key in pairs[0][who]]
+    found = {f"{who}_{key}": statistics.median(p[who][key] for p in pairs) for who, key in names}
     ratios = [p["ratio"] for p in pairs]
     return found | {f"ratio_{f.__name__}": f(ratios) for f in (statistics.median, min, max)}
 
