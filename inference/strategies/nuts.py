@@ -21,7 +21,7 @@ from ..target.numpyro.energy import energy
 from ..target.sites import Sites, refuse_discrete, refuse_endless, refuse_improper, without_function
 from .algorithm import Algorithm
 from .hamiltonian import low_rank, whitened
-from .hamiltonian.start import AUTO, PATHFINDER, automatic, keeps_metric, of_draws, of_pathfinder, resolved
+from .hamiltonian.start import AUTO, SEARCHES, keeps_metric, of_draws, resolved
 from .settings import check_numbers
 
 METHODS = ("auto", "vectorised", "sequential", "parallel")
@@ -89,14 +89,13 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
         return begin(key, x, y, None)
 
     def read(x: Any, y: Any) -> None:
-        if config.start not in (None, PATHFINDER, AUTO):
+        if config.start not in SEARCHES:
             draws["z"] = unconstrained_draws(model, sites, config.start, x, y)
             of_draws(draws["z"], 0, config.mass == "dense", config.start)
 
     def prepare(seed: int, state: Any, x: Any, y: Any) -> Any:
-        if config.start in (PATHFINDER, AUTO):
-            find = of_pathfinder if config.start == PATHFINDER else automatic
-            start = find(energy(model, sites, seed, x, y), seed)
+        if config.start in SEARCHES:
+            start = SEARCHES[config.start](energy(model, sites, seed, x, y), seed)
             if start is None:
                 return state
         else:

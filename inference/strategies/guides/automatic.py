@@ -104,7 +104,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
         program, init_loc_fn=init_to_value(values={"u": jnp.zeros(sites.size)}), **_scale(config)
     )
     distance = symmetrised_divergence(lambda params: posterior(guide, svi.constrain_fn(params)), sites.size)
-    svi: Any = SVI(program, guide, adam(config, distance), PathELBO(partial(particles, config, sites.size)))
+    svi: Any = SVI(program, guide, adam(config, distance), PathELBO(partial(particle_count, config, sites.size)))
 
     def init(key: Any, x: Any, y: Any) -> State:
         guide.prototype_trace = None  # NumPyro's guides keep values of the tracing that they were first called in
@@ -152,7 +152,7 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     )
 
 
-def particles(config: Any, size: int, rows: int) -> int:
+def particle_count(config: Any, size: int, rows: int) -> int:
     """How many draws of a guide of `size` numbers make a gradient on so many rows, where the settings leave it open."""
     return config.particles or (MANY if MANY * size * rows <= WORK else 1)
 

@@ -27,12 +27,12 @@ def resolved(start: str | None, sites: Sites) -> str | None:
 
 def keeps_metric(start: str | None) -> bool:
     """Whether the warmup keeps the metric that it begins with: that of a sampler's fit."""
-    return start not in (None, PATHFINDER, AUTO) and bool(load(str(start)).attrs["independent_chains"])
+    return start is not None and start not in SEARCHES and bool(load(str(start)).attrs["independent_chains"])
 
 
 def columns(start: str | None, mass: str, n: int) -> int:
     """How many columns the coordinates of a start have for n numbers, of which they are a standard normal."""
-    if start in (PATHFINDER, AUTO):
+    if start in SEARCHES:
         return rank(n)
     return n if start and mass == "dense" else 0
 
@@ -83,6 +83,9 @@ def automatic(energy: Energy, seed: int) -> Start | None:
 def _drawn(coordinates: Coordinates, seed: int) -> Start:
     n = coordinates.loc.size
     return Start(np.random.default_rng(seed).standard_normal(n), with_rank(np, coordinates, rank(n)))
+
+
+SEARCHES = {PATHFINDER: of_pathfinder, AUTO: automatic}  # starts that are looked for, and not read from a file
 
 
 def covariance(coordinates: Coordinates) -> np.ndarray:

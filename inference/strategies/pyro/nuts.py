@@ -17,17 +17,7 @@ from ...target.pyro.energy import energy
 from ...target.sites import Sites, refuse_improper
 from ...target.warm_start import draws_of
 from ..algorithm import Algorithm
-from ..hamiltonian.start import (
-    AUTO,
-    PATHFINDER,
-    Start,
-    automatic,
-    covariance,
-    keeps_metric,
-    of_draws,
-    of_pathfinder,
-    resolved,
-)
+from ..hamiltonian.start import SEARCHES, Start, covariance, keeps_metric, of_draws, resolved
 from ..nuts import NUTS
 
 
@@ -68,9 +58,8 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
     @on_device
     def prepare(key: int, state: State, x: Any, y: Any) -> State:
         kernel, names = state.kernel, sorted(state.z)
-        if config.start in (PATHFINDER, AUTO):
-            find = of_pathfinder if config.start == PATHFINDER else automatic
-            start = find(energy(model, key, x, y), key)
+        if config.start in SEARCHES:
+            start = SEARCHES[config.start](energy(model, key, x, y), key)
             if start is None:
                 return state
         else:

@@ -110,7 +110,7 @@ def log_density(model: Callable, transforms: dict, z: dict, x: Any, y: Any, rows
     return joint + sum(jacobian), sites
 
 
-def each(f: Callable, us: Any) -> Any:
+def vmap_or_loop(f: Callable, us: Any) -> Any:
     """f(u) (draws,) for each of `us` (draws, n): in one call of torch, or one after another of a program whose flow
     depends on values."""
     if len(us) > 1:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..geometry.pathfinder import ROWS, Energy
-from .density import each, initial, log_density, untouched
+from .density import initial, log_density, untouched, vmap_or_loop
 
 
 def energy(model: Callable, seed: int, x: Any, y: Any, most: int | None = ROWS) -> Energy:
@@ -40,7 +40,7 @@ def energy(model: Callable, seed: int, x: Any, y: Any, most: int | None = ROWS) 
     @torch.no_grad()
     def values(draws: np.ndarray) -> np.ndarray:
         with _double(x):
-            return each(nats, tensor(draws)).cpu().numpy()
+            return vmap_or_loop(nats, tensor(draws)).cpu().numpy()
 
     def hessian(flat: np.ndarray) -> np.ndarray:
         with _double(x):

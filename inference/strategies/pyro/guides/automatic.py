@@ -12,11 +12,11 @@ from torch.distributions import constraints, kl_divergence
 
 from ....target.geometry.coordinates import Coordinates, independent, log_volume, place, variances, with_rank
 from ....target.geometry.pathfinder import DENSE, LARGE, pathfinder, rank
-from ....target.pyro.density import draw_rows, each, initial, log_density, on_device, refuse_discrete
+from ....target.pyro.density import draw_rows, initial, log_density, on_device, refuse_discrete, vmap_or_loop
 from ....target.pyro.energy import energy, flatten, unflatten
 from ....target.sites import Sites, refuse_pays_only
 from ...algorithm import Algorithm, of_guide
-from ...guides.automatic import CORRELATED, SPREAD, particles
+from ...guides.automatic import CORRELATED, SPREAD, particle_count
 from ..optimisation import Adam
 
 DRAWS = 128  # that tell how far one flow is from another
@@ -84,9 +84,9 @@ def algorithm(config: Any, model: Callable, sites: Sites) -> Algorithm:
     def step(key: int, state: State, x: Any, y: Any) -> tuple[State, dict]:
         with pyro.get_param_store().scope(state.params):
             rows = draw_rows(x.shape[0], config.batch_size)
-            number = particles(config, sites.size, x.shape[0] if rows is None else len(rows))
+            number = particle_count(config, sites.size, x.shape[0] if rows is None else len(rows))
             us, log_q = _draws(state.guide.get_posterior(), number)
-            loss = (log_q - each(lambda u: log_joint(state, u, x, y, rows)[0], us)).mean()
+            loss = (log_q - vmap_or_loop(lambda u: log_joint(state, u, x, y, rows)[0], us)).mean()
             state.adam.zero_grad()
             loss.backward()
             state.adam.step()
