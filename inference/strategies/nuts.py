@@ -89,7 +89,7 @@ def algorithm(config: NUTS, model: Callable, sites: Sites) -> Algorithm:
         return begin(key, x, y, None)
 
     def read(x: Any, y: Any) -> None:
-        if config.start not in SEARCHES:
+        if config.start is not None and config.start not in SEARCHES:
             draws["z"] = unconstrained_draws(model, sites, config.start, x, y)
             of_draws(draws["z"], 0, config.mass == "dense", config.start)
 
